@@ -1,0 +1,131 @@
+"""What the command lines share: option groups, threads, one-line errors."""
+
+import argparse
+import os
+import sys
+import warnings
+
+import numba
+
+from lifnum.crossing import INTERPOLATIONS
+from lifnum.datasets import NAMES
+from lifnum.integrators import METHODS
+from lifnum.network import GRADIENTS, Scheme
+
+# what is wrong with the user's input, rather than with the program
+INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
+
+
+def formatter(prog):
+    return argparse.HelpFormatter(prog, max_help_position=32, width=96)
+
+
+def positive(kind):
+    """An argparse type: a number > 0."""
+
+    def parse(text):
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not > 0")
+        return value
+
+    parse.__name__ = f"positive {kind.__name__}"
+    return parse
+
+
+def whole(text):
+    """An argparse type: an integer >= 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not >= 0")
+    return value
+
+
+whole.__name__ = "integer"
+
+
+def add_scheme(parser):
+    group = parser.add_argument_group("scheme", "how the neurons are integrated and differentiated")
+    group.add_argument("--method", default="exact", metavar="NAME",
+                       help=f"{', '.join(METHODS)} (default: exact)")  # fmt: skip
+    group.add_argument("--order", type=int, metavar="N",
+                       help="order of ps (Parker-Sochacki), 1 to 32")  # fmt: skip
+    group.add_argument("--dt", type=float, metavar="S",
+                       help="grid step in seconds (default: 0.001; none for exact, which needs "
+                       "no grid)")  # fmt: skip
+    group.add_argument("--interpolation", default="dense", metavar="NAME",
+                       help=f"spike times inside a step: {', '.join(INTERPOLATIONS)} "
+                       "(default: dense)")  # fmt: skip
+    group.add_argument("--gradient", metavar="NAME",
+                       help=f"{' or '.join(GRADIENTS)} (default: adjusted; piggyback with "
+                       "--interpolation none)")  # fmt: skip
+
+
+def scheme_of(args):
+    """The Scheme of parsed options; a grid step of 1 ms where one is needed and none given."""
+    dt = args.dt
+    if dt is None and (args.method != "exact" or args.interpolation == "none"):
+        dt = 1e-3
+    return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+
+
+def add_data(parser, default):
+    group = parser.add_argument_group("data")
+    group.add_argument("--dataset", default=default, metavar="NAME",
+                       help=f"{', '.join(NAMES)}, or the path of an NPZ or HDF5 file of spike "
+                       f"trains (default: {default or 'that of the run'})")  # fmt: skip
+    group.add_argument("--data-dir", metavar="DIR",
+                       help="folder of mnist/ and fashion-mnist/ (default: $LIFNUM_DATA, "
+                       "else data)")  # fmt: skip
+    group.add_argument("--limit-train", type=positive(int), metavar="N",
+                       help="use the first N training samples only")  # fmt: skip
+    group.add_argument("--limit-test", type=positive(int), metavar="N",
+                       help="use the first N test samples only")  # fmt: skip
+    return group
+
+
+def add_threads(group):
+    group.add_argument("--threads", type=positive(int), metavar="N",
+                       help="results do not depend on it (default: all cores)")  # fmt: skip
+
+
+def set_threads(n):
+    """Set the number of threads, more than the cores too, before the first parallel kernel."""
+    if n is not None:
+        os.environ["NUMBA_NUM_THREADS"] = str(n)
+        try:
+            numba.config.reload_config()
+        except RuntimeError:
+            raise ValueError(
+                f"threads is {n}; can not be changed after the first computation"
+            ) from None
+        numba.set_num_threads(n)
+    return numba.get_num_threads()
+
+
+def show_warnings_in_one_line():
+    def show(message, category, filename, lineno, file=None, line=None):
+        print(f"warning: {message}", file=sys.stderr)
+
+    warnings.showwarning = show
+
+
+def run(program, main, argv=None):
+    """Exit code of main(argv): one line and 2 for bad input, one line and 1 where a file fails."""
+    show_warnings_in_one_line()
+    try:
+        return main(argv)
+    except INPUT_ERRORS as error:
+        print(f"{program}: {_line(error)}", file=sys.stderr)
+        return 2
+    except (OSError, ArithmeticError, MemoryError) as error:
+        print(f"{program}: {_line(error)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _line(error):
+    return " ".join(str(error).split()) or type(error).__name__

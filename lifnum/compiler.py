@@ -1,0 +1,69 @@
+"""How kernels are compiled, and where the compiled code is kept.
+
+Numba notices an edit of the file that holds a cached kernel, but not of the files whose functions
+the kernel calls. So the cache lies in a folder named after the sources of all files with kernels
+and the versions of the compiler: a kernel can only be served to the sources it was compiled from.
+(Files with kernels import from each other only.)
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba.core import config
+
+KEEP_SECONDS = 30 * 86400  # folders of other sources, unused for that long, are removed
+
+
+def sources_digest(folder, versions):
+    """Hash of the sources in a folder that hold kernels, and of the versions; a short string."""
+    digest = hashlib.sha256(repr(versions).encode())
+    for path in sorted(Path(folder).rglob("*.py")):
+        source = path.read_bytes()
+        if b"kernel" in source:
+            digest.update(f"{path.relative_to(folder)}\0".encode() + source + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder():
+    root = Path(
+        os.environ.get("NUMBA_CACHE_DIR")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lifnum"
+    )
+    versions = (sys.version_info[:3], numba.__version__, llvmlite.__version__)
+    folder = root / f"kernels-{sources_digest(Path(__file__).parent, versions)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        for other in root.glob("kernels-*"):
+            if time.time() - other.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+    except OSError:
+        pass  # Numba then finds a place of its own, or compiles anew
+    return str(folder)
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+def _compiled(function, **options):
+    previous, config.CACHE_DIR = config.CACHE_DIR, CACHE_FOLDER
+    try:
+        return numba.njit(cache=True, error_model="numpy", **options)(function)
+    finally:
+        config.CACHE_DIR = previous
+
+
+def kernel(function):
+    """Compile a scalar function or the serial part of a kernel; never with fastmath."""
+    return _compiled(function)
+
+
+def parallel_kernel(function):
+    """Compile a function whose prange loops run on all threads."""
+    return _compiled(function, parallel=True)

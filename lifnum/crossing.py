@@ -1,0 +1,235 @@
+"""The first threshold crossing of one neuron inside one piece of a step, and its derivatives.
+
+A piece starts at (I0, u0) with u0 < theta and lasts h. Scalar functions in float64, for CPU and
+CUDA alike. Most methods have u(s) = theta at a root of a quadratic, in s itself or in
+z = 1 - exp(-s / tau); the others take safeguarded Newton steps that never pass the first root.
+"""
+
+import numpy as np
+
+from lifnum.compiler import kernel
+from lifnum.integrators import (
+    BACKWARD_EULER,
+    EXACT,
+    EXPONENTIAL_EULER,
+    PS,
+    horner,
+    horner_derivative,
+    propagator,
+    propagator_derivative,
+)
+
+NONE, LINEAR, DENSE = range(3)
+
+INTERPOLATIONS = {"none": NONE, "linear": LINEAR, "dense": DENSE}
+
+NO_CROSSING = -1.0
+
+MAX_ITERATIONS = 200  # a Newton sequence that is still undecided then is at a grazing peak
+
+
+@kernel
+def quadratic_coefficients(m, theta, i0, u0):
+    """(q1, q2) with u(s) = theta where (u0 - theta) + q1 z + q2 z^2 = 0, u above where positive."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    if m.code == PS:
+        slope = i0 - u0 * p
+        return slope, (-0.5 * (i0 * q + slope * p) if m.order > 1 else 0.0)
+    if m.code == BACKWARD_EULER:
+        return i0 + u0 * q - theta * (p + q), -theta * p * q
+    if m.code == EXACT or m.code == EXPONENTIAL_EULER:
+        return m.tau * i0 - u0, (-m.tau * i0 if m.code == EXACT else 0.0)
+    return i0 + 0.5 * u0 * (q - p) - 0.5 * theta * (p + q), -0.25 * (u0 + theta) * p * q
+
+
+@kernel
+def first_root_quadratic(gap, q1, q2, end, reached):
+    """First root in (0, end] of -gap + q1 z + q2 z^2, gap > 0; `reached`: positive at the end."""
+    discriminant = q1 * q1 + 4.0 * q2 * gap
+    if not reached:  # only a peak inside can cross
+        if not (q1 > 0.0 and -q1 > 2.0 * q2 * end and discriminant >= 0.0):
+            return NO_CROSSING
+    root = np.sqrt(max(discriminant, 0.0))
+    # the two forms of the smaller root: neither subtracts what nearly cancels
+    if q1 > 0.0:
+        z = 2.0 * gap / (q1 + root)
+    else:
+        z = (root - q1) / (2.0 * q2)
+    return z if z > 0.0 else (end if reached else NO_CROSSING)
+
+
+@kernel
+def first_root_concave(m, gap, i0, u0, h):
+    """First root in (0, h] for `exact`: u is concave while it rises, so tangents never pass it.
+
+    Newton from the left then rises monotonically to the root, and proves that there is none by
+    leaving (0, h] or by reaching a point where u falls.
+    """
+    s, missing = 0.0, gap
+    slope = i0 - u0 / m.tau
+    for _ in range(MAX_ITERATIONS):
+        if not slope > 0.0:
+            return NO_CROSSING
+        step = missing / slope
+        if not step > 1e-17 * s:
+            break
+        s += step
+        if s > h:
+            return NO_CROSSING
+        a, c, b = propagator(m, s)
+        da, dc, db = propagator_derivative(m, s)
+        # gap - (u(s) - u0), with u(s) - u0 = c I0 + (b - 1) u0 free of cancellation for small s
+        missing = gap - (c * i0 + np.expm1(-s / m.tau) * u0)
+        slope = dc * i0 + db * u0
+        if missing <= 0.0:
+            break
+    return s
+
+
+@kernel
+def first_root_polynomial(q, x_end):
+    """First root in (0, x_end] of the polynomial q with q[0] < 0; q is overwritten.
+
+    Marches with steps that a quadratic upper bound of q proves free of roots: the bound uses the
+    positive terms of q'' on the stretch ahead, halved until it is tight, and q is re-expanded
+    at each new point. Near the root this is Newton's method.
+    """
+    n = len(q)
+    x = 0.0
+    for _ in range(20 * MAX_ITERATIONS):
+        ahead = x_end - x
+        if not ahead > 0.0:
+            return NO_CROSSING
+        stretch = ahead
+        while True:
+            curvature = 0.0
+            for k in range(n - 1, 1, -1):
+                curvature = curvature * stretch + k * (k - 1) * max(q[k], 0.0)
+            discriminant = q[1] * q[1] - 2.0 * curvature * q[0]
+            if q[1] > 0.0:
+                step = -2.0 * q[0] / (q[1] + np.sqrt(discriminant))
+            elif curvature > 0.0:
+                step = (np.sqrt(discriminant) - q[1]) / curvature
+            else:
+                step = np.inf
+            # tight: the stretch is safe as a whole, or curvature bends the tangent little
+            if step >= stretch or (q[1] > 0.0 and curvature * step < 0.5 * q[1]):
+                break
+            if stretch < 1e-15 * x_end:
+                break
+            stretch *= 0.5
+        if step >= stretch:
+            if stretch == ahead:
+                return NO_CROSSING
+            step = stretch
+        if not x + step > x or step < 1e-16 * x_end:
+            return x + step
+        x += step
+        for low in range(n - 1):  # re-expand at x
+            for k in range(n - 2, low - 1, -1):
+                q[k] += step * q[k + 1]
+        if q[0] >= 0.0:
+            return x
+    return x
+
+
+@kernel
+def is_concave(q, x_end):
+    """Whether q'' < 0 on all of [0, x_end], by the positive terms alone."""
+    curvature = 0.0
+    for k in range(len(q) - 1, 2, -1):
+        curvature = (curvature + k * (k - 1) * max(q[k], 0.0)) * x_end
+    return curvature + 2.0 * q[2] < 0.0
+
+
+@kernel
+def first_root_series(m, gap, i0, u0, h, scratch):
+    """First root in (0, h] of the Parker-Sochacki series of order 3 and more."""
+    x_end = h / m.unit
+    q = scratch[: m.order + 1]
+    for k in range(1, m.order + 1):
+        q[k] = m.unit * m.series[1, k] * i0 + m.series[2, k] * u0
+    q[0] = -gap
+    x = 0.0
+    if is_concave(q, x_end):  # tangents never pass the root: plain Newton, nothing to re-expand
+        for _ in range(MAX_ITERATIONS):
+            value, slope = horner(q, x), horner_derivative(q, x)
+            if value >= 0.0:
+                return x * m.unit
+            if not slope > 0.0:
+                return NO_CROSSING
+            step = -value / slope
+            if x + step > x_end:
+                return NO_CROSSING
+            if not step > 1e-17 * x:
+                return x * m.unit
+            x += step
+        return x * m.unit
+    x = first_root_polynomial(q, x_end)
+    if x < 0.0:
+        return NO_CROSSING
+    for k in range(1, m.order + 1):  # polish on the series itself, free of re-expansion errors
+        q[k] = m.unit * m.series[1, k] * i0 + m.series[2, k] * u0
+    q[0] = -gap
+    for _ in range(2):
+        slope = horner_derivative(q, x)
+        better = x - horner(q, x) / slope if slope > 0.0 else x
+        if abs(better - x) <= 1e-6 * x:
+            x = better
+    return x * m.unit
+
+
+@kernel
+def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
+    """Length s in (0, h] after which u first reaches theta, or NO_CROSSING.
+
+    `reached` says whether the stored end value u1 is at or above theta: then there is a crossing
+    and its root is clamped into (0, h]; otherwise only a peak inside the piece can cross.
+    `scratch` holds at least order + 1 float64.
+    """
+    gap = theta - u0
+    if interpolation == LINEAR:
+        if not reached:
+            return NO_CROSSING
+        rise = u1 - u0
+        s = h * (gap / rise) if rise > gap else h
+    elif m.code == PS and m.order > 2:
+        s = first_root_series(m, gap, i0, u0, h, scratch)
+    elif m.code == EXACT and m.tau != 2.0 * m.tau_s:
+        s = first_root_concave(m, gap, i0, u0, h)
+    else:
+        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
+        if m.code == EXACT or m.code == EXPONENTIAL_EULER:
+            s = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
+            if s >= 0.0:
+                s = -m.tau * np.log1p(-s) if s < 1.0 else h
+        else:
+            s = first_root_quadratic(gap, q1, q2, h, reached)
+    if s < 0.0:
+        return h if reached else NO_CROSSING
+    s = min(s, h)
+    return s if s > 0.0 else min(h, 5e-324)
+
+
+@kernel
+def crossing_derivatives(m, interpolation, theta, i0, u0, s, rest):
+    """(s_I, s_u, s_r, slope): derivatives of the crossing by I0, u0 and the piece's length rest.
+
+    Zero where the slope of u at the crossing is not positive: such a spike passes no gradient.
+    """
+    if interpolation == DENSE:
+        a, c, b = propagator(m, s)
+        da, dc, db = propagator_derivative(m, s)
+        slope = dc * i0 + db * u0
+        if not slope > 0.0:
+            return 0.0, 0.0, 0.0, slope
+        return -c / slope, -b / slope, 0.0, slope
+    a, c, b = propagator(m, rest)
+    da, dc, db = propagator_derivative(m, rest)
+    rise = c * i0 + (b - 1.0) * u0
+    if not rise > 0.0:
+        return 0.0, 0.0, 0.0, rise
+    x = (theta - u0) / rise
+    scale = rest / rise
+    s_u = -scale - scale * x * (b - 1.0)
+    return -scale * x * c, s_u, x - scale * x * (dc * i0 + db * u0), rise / rest

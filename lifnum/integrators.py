@@ -1,0 +1,168 @@
+"""Numerical methods as propagators: I(h) = a(h) I0, u(h) = c(h) I0 + b(h) u0.
+
+Only formulas of one step of length h and their derivatives stand here, written once for CPU, CUDA
+and complex numbers: scalar functions that allocate nothing. Call their ``py_func`` with a complex h
+to differentiate.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lifnum.compiler import kernel
+
+EXACT, PS, BACKWARD_EULER, TRAPEZOIDAL, EXPONENTIAL_EULER = range(5)
+
+MAX_ORDER = 32
+
+# name -> (code, order of the series; None: chosen by the user for ps, meaningless for the others)
+METHODS = {
+    "exact": (EXACT, None),
+    "euler": (PS, 1),
+    "rk2": (PS, 2),
+    "rk4": (PS, 4),
+    "ps": (PS, None),
+    "backward-euler": (BACKWARD_EULER, None),
+    "trapezoidal": (TRAPEZOIDAL, None),
+    "exponential-euler": (EXPONENTIAL_EULER, None),
+}
+
+# convergence order of the methods whose order is not that of their series
+CONVERGENCE_ORDER = {
+    "exact": np.inf,
+    "backward-euler": 1,
+    "trapezoidal": 2,
+    "exponential-euler": 1,
+}
+
+
+class Method(NamedTuple):
+    """A numerical method for one neuron model, as the kernels see it."""
+
+    code: int
+    order: int  # of the power series, 0 for the other methods
+    tau_s: float
+    tau: float
+    unit: float  # time unit of the series: the smaller time constant, so that no term overflows
+    series: np.ndarray  # (3, order + 1): coefficients of a, c / unit and b in powers of h / unit
+
+
+def method(name, order, tau_s, tau):
+    """The `Method` of that name for synaptic and membrane time constants tau_s and tau."""
+    code, fixed_order = METHODS[name]
+    order = (fixed_order or order) if code == PS else 0
+    unit = min(tau_s, tau)
+    return Method(code, order, float(tau_s), float(tau), unit, power_series(order, tau_s, tau))
+
+
+def power_series(order, tau_s, tau):
+    """Parker-Sochacki coefficients (3, order + 1) of a, c / unit, b in h / unit, unit = min(taus).
+
+    I_{p+1} = -I_p / tau_s / (p + 1), u_{p+1} = (I_p - u_p / tau) / (p + 1), started at (1, 0) for
+    a and c and at (0, 1) for b (Parker & Sochacki 1996; Stewart & Bair 2009).
+    """
+    unit = min(tau_s, tau)
+    series = np.zeros((3, order + 1))
+    series[0, 0] = series[2, 0] = 1.0
+    for p in range(order):
+        a, c, b = series[:, p]
+        series[:, p + 1] = (
+            -a * (unit / tau_s) / (p + 1),
+            (a - c * (unit / tau)) / (p + 1),
+            -b * (unit / tau) / (p + 1),
+        )
+    return series
+
+
+@kernel
+def exact_propagator(h, tau_s, tau):
+    """(a, c, b) of the exact solution; c does not cancel as tau_s -> tau, from either side."""
+    slow, fast = max(tau, tau_s), min(tau, tau_s)
+    difference = 1.0 / fast - 1.0 / slow
+    e_slow = np.exp(-h / slow)
+    lost = -np.expm1(-h * difference)  # 1 - e_fast / e_slow = h difference phi(h difference)
+    c = e_slow * lost / difference if difference > 0.0 else h * e_slow
+    # beyond one half the subtraction would lose the relative accuracy of the fast exponential
+    e_fast = e_slow * (1.0 - lost) if lost.real < 0.5 else np.exp(-h / fast)
+    if tau_s < tau:
+        return e_fast, c, e_slow
+    return e_slow, c, e_fast
+
+
+@kernel
+def horner(coefficients, x):
+    """Value at x of the polynomial with these coefficients, lowest power first."""
+    value = coefficients[-1] + 0.0 * x
+    for p in range(len(coefficients) - 2, -1, -1):
+        value = value * x + coefficients[p]
+    return value
+
+
+@kernel
+def horner_derivative(coefficients, x):
+    """Derivative at x of the polynomial with these coefficients, lowest power first."""
+    value = 0.0 * x
+    for p in range(len(coefficients) - 1, 0, -1):
+        value = value * x + p * coefficients[p]
+    return value
+
+
+@kernel
+def propagator(m, h):
+    """(a, c, b) of a step of length h, in the time unit of tau."""
+    if m.code == EXACT:
+        return exact_propagator(h, m.tau_s, m.tau)
+    if m.code == PS:
+        x = h / m.unit
+        return (
+            horner(m.series[0], x),
+            m.unit * horner(m.series[1], x),
+            horner(m.series[2], x),
+        )
+    if m.code == BACKWARD_EULER:
+        a, b = 1.0 / (1.0 + h / m.tau_s), 1.0 / (1.0 + h / m.tau)
+        return a, h * a * b, b
+    if m.code == TRAPEZOIDAL:
+        x, y = 0.5 * h / m.tau_s, 0.5 * h / m.tau
+        return (1.0 - x) / (1.0 + x), h / ((1.0 + x) * (1.0 + y)), (1.0 - y) / (1.0 + y)
+    lost = -np.expm1(-h / m.tau)
+    return np.exp(-h / m.tau_s), m.tau * lost, np.exp(-h / m.tau)
+
+
+@kernel
+def propagator_derivative(m, h):
+    """(a', c', b') with respect to the step length h."""
+    if m.code == PS:
+        x = h / m.unit
+        return (
+            horner_derivative(m.series[0], x) / m.unit,
+            horner_derivative(m.series[1], x),
+            horner_derivative(m.series[2], x) / m.unit,
+        )
+    a, c, b = propagator(m, h)
+    if m.code == EXACT:  # c' = a - c / tau = b - c / tau_s; the form used here never cancels
+        slope = a - c / m.tau if m.tau_s < m.tau else b - c / m.tau_s
+        return -a / m.tau_s, slope, -b / m.tau
+    if m.code == BACKWARD_EULER:
+        slope = (1.0 - h * h / (m.tau * m.tau_s)) * (a * b) ** 2
+        return -a * a / m.tau_s, slope, -b * b / m.tau
+    if m.code == TRAPEZOIDAL:
+        x, y = 0.5 * h / m.tau_s, 0.5 * h / m.tau
+        da, db = -1.0 / (m.tau_s * (1.0 + x) ** 2), -1.0 / (m.tau * (1.0 + y) ** 2)
+        return da, (1.0 - x * y) / ((1.0 + x) * (1.0 + y)) ** 2, db
+    return -a / m.tau_s, b, -b / m.tau
+
+
+@kernel
+def curvature_bound(m, h):
+    """Bounds (C, B): |u''(s)| <= C |I0| + B |u0| on [0, h]; zero where u has no peak inside."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    if m.code == EXACT or m.code == TRAPEZOIDAL:
+        return p + q, p * p
+    if m.code == BACKWARD_EULER:
+        return 2.0 * (p + q), 2.0 * p * p
+    if m.code == PS and m.order > 1:
+        x = h / m.unit
+        growth = 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)  # both bound exp(x)
+        return (p + q + h * p * p) * growth, p * p * growth
+    return 0.0, 0.0

@@ -1,0 +1,658 @@
+"""CPU kernels of one layer: the table of steps, forward, and the two backward passes.
+
+A layer's work is cut into tiles of neurons, samples, and (backward) chunks of samples, whose
+numbers depend on the problem's size alone: results do not depend on the number of threads.
+Symbols: I, u synaptic current and membrane potential; (a, c, b) propagator; h, s, rest lengths;
+lam_i, lam_u adjoint of (I, u); w weights (n_pre, n_post), so that an input spike reads one row.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from lifnum.compiler import kernel, parallel_kernel
+from lifnum.crossing import (
+    DENSE,
+    LINEAR,
+    NONE,
+    crossing_derivatives,
+    first_crossing,
+)
+from lifnum.integrators import (
+    EXACT,
+    curvature_bound,
+    exact_propagator,
+    propagator,
+    propagator_derivative,
+)
+
+# a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
+GRID_TOLERANCE = 1e-9
+
+# neurons: the weights of 784 inputs to a tile then fit the cache of a core
+TILE = 208
+PIECES = 8  # the least number of pieces that a backward pass is cut into
+
+# One output spike as the backward passes need it; `rank` is its place in the sorted spike train.
+SPIKE = np.dtype(
+    [
+        ("time", np.float64),
+        ("current", np.float64),  # I at the spike
+        ("start_current", np.float64),  # (I0, u0) where the piece that it ends began
+        ("start_potential", np.float64),
+        ("length", np.float64),  # s, of that piece
+        ("rest", np.float64),  # from that piece's start to the end of the step
+        ("step", np.int64),
+        ("neuron", np.int32),
+        ("rank", np.int32),
+    ],
+    align=True,
+)
+
+
+class Dynamics(NamedTuple):
+    """One layer's neurons and how they are integrated, as numbers; a `Method` and more.
+
+    Flat, since Numba hands no nested tuples to parallel loops.
+    """
+
+    code: int
+    order: int
+    tau_s: float
+    tau: float
+    unit: float
+    series: np.ndarray
+    interpolation: int
+    theta: float  # theta and reset = theta - delta_theta are rounded to the type of the state
+    reset: float
+    max_spikes: int
+    dt: float
+    n_grid: int  # number of grid steps in [0, duration]; 0: no grid
+    duration: float
+
+
+class Steps(NamedTuple):
+    """The sub-intervals of a batch: those of sample k are first[k] .. first[k] + count[k] - 1.
+
+    The table of a sample starts at its first input: before it the state is zero.
+    """
+
+    first: np.ndarray  # int64 (batch + 1,)
+    count: np.ndarray  # int64 (batch,)
+    start: np.ndarray  # float64 time; the end is the next one's start, or the duration
+    stop: np.ndarray  # int64: input spikes before this one have acted when the step begins
+    tied: np.ndarray  # uint8: inputs act at the start, and a grid point coincides with them
+    propagators: np.ndarray  # (a, c, b) and the two coefficients of the crossing flag
+
+
+def grid_steps(dt, duration):
+    """Number of steps of the grid 0, dt, 2 dt, ..., duration."""
+    return max(1, int(np.ceil(duration / dt - GRID_TOLERANCE)))
+
+
+def tile_width(n_post):
+    """Neurons per tile: near TILE, in equal shares, a multiple of 16 where there are several."""
+    n_tiles = max(1, round(n_post / TILE))
+    return n_post if n_tiles == 1 else -(-n_post // (16 * n_tiles)) * 16
+
+
+@parallel_kernel
+def build_steps(d, times, offsets, steps):
+    """Merge the grid and the input times of every sample, and tabulate the propagators."""
+    for sample in prange(len(offsets) - 1):
+        _build_sample(d, times, offsets[sample], offsets[sample + 1], sample, steps)
+
+
+@kernel
+def _build_sample(d, times, i, last, sample, steps):
+    k = first = steps.first[sample]
+    g = d.n_grid  # the next grid point; point n_grid is the duration
+    if i < last:
+        if d.interpolation == NONE:
+            g = int(np.ceil(times[i] / d.dt - GRID_TOLERANCE))
+        elif d.n_grid > 0:
+            g = int(times[i] / d.dt)
+            while g < d.n_grid and g * d.dt < times[i]:
+                g += 1
+    while True:  # each turn writes the sub-interval that begins at the next point
+        grid_time = g * d.dt if g < d.n_grid else d.duration
+        if d.interpolation == NONE:
+            if (i >= last and k == first) or g >= d.n_grid:
+                break
+            steps.start[k] = grid_time
+            steps.tied[k] = 0
+            while i < last and int(np.ceil(times[i] / d.dt - GRID_TOLERANCE)) <= g:
+                i += 1
+            g += 1
+        elif i < last and times[i] <= grid_time and times[i] < d.duration:
+            time = times[i]
+            steps.start[k] = time
+            steps.tied[k] = g < d.n_grid and grid_time == time
+            g += steps.tied[k]
+            while i < last and times[i] == time:
+                i += 1
+        elif k > first and g < d.n_grid:
+            steps.start[k] = grid_time
+            steps.tied[k] = 0
+            g += 1
+        else:
+            break
+        steps.stop[k] = i
+        k += 1
+    steps.count[sample] = k - first
+    for step in range(first, k):
+        end = steps.start[step + 1] if step + 1 < k else d.duration
+        h = end - steps.start[step]
+        a, c, b = propagator(d, h)
+        p = steps.propagators[step]
+        p[0], p[1], p[2], p[3], p[4] = a, c, b, 0.0, 0.0
+        if d.interpolation == DENSE:
+            # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
+            c_bound, b_bound = curvature_bound(d, h)
+            p[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
+            p[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
+
+
+@kernel
+def _advance(current, potential, next_current, next_potential, flags, p, theta):
+    """One step of all neurons of a tile; flags those that may cross theta in it."""
+    real = current.dtype.type
+    a, c, b = real(p[0]), real(p[1]), real(p[2])
+    c_bound, b_bound, bar = real(p[3]), real(p[4]), real(theta)
+    for j in range(len(current)):
+        i0, u0 = current[j], potential[j]
+        u1 = c * i0 + b * u0
+        next_current[j] = a * i0
+        next_potential[j] = u1
+        flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
+
+
+@kernel
+def _add(target, row):
+    for j in range(len(row)):
+        target[j] += row[j]
+
+
+@parallel_kernel
+def forward(d, offsets, indices, w, width, steps, spikes, counts, capped, suppressed, bad, states):
+    """Simulate every tile of every sample.
+
+    spikes (tiles, batch, capacity) receives the first `capacity` spikes of each, in the order of
+    their steps, neurons and times; counts (tiles, batch) how many there were. capped and
+    suppressed (tiles, batch) count neurons at the cap and those whose next spike it suppressed;
+    bad marks where the state overflowed. states (steps, 2, n_post), or empty: (I, u) at the start
+    of every step, after its inputs.
+    """
+    n_tiles, batch, _ = spikes.shape
+    for piece in prange(n_tiles * batch):
+        tile, sample = piece // batch, piece % batch
+        low, high = tile * width, min((tile + 1) * width, w.shape[1])
+        counts[tile, sample], capped[tile, sample], suppressed[tile, sample], ok = _forward_sample(
+            d, offsets[sample], indices, w, low, high, steps, sample, spikes[tile, sample], states
+        )
+        bad[tile, sample] = not ok
+
+
+@kernel
+def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
+    n = high - low
+    state = np.zeros((4, n), w.dtype)
+    emitted = np.zeros(n, np.int64)
+    suppressed = np.zeros(n, np.bool_)
+    flags = np.zeros(-(-n // 8) * 8, np.bool_)
+    words = flags.view(np.uint64)  # the scan for flags skips eight neurons at a time
+    scratch = np.empty(d.order + 1)
+    real = w.dtype.type
+    theta = real(d.theta)
+    # no crossing may go unflagged for the rounding of the flag's own terms
+    bar = d.theta * (1.0 - 8.0 * np.finfo(w.dtype).eps) if d.interpolation == DENSE else d.theta
+    delta = d.theta - d.reset
+    n_spikes = 0
+    first = steps.first[sample]
+    last = first + steps.count[sample]
+    now = 0
+    for step in range(first, last):
+        current, potential = state[now], state[now + 1]
+        now = 2 - now
+        next_current, next_potential = state[now], state[now + 1]
+        while i < steps.stop[step]:
+            _add(current, w[indices[i], low:high])
+            i += 1
+        if len(states) > 0:
+            states[step, 0, low:high] = current
+            states[step, 1, low:high] = potential
+        start = steps.start[step]
+        end = steps.start[step + 1] if step + 1 < last else d.duration
+        _advance(
+            current, potential, next_current, next_potential, flags, steps.propagators[step], bar
+        )
+        for word in range(len(words)):
+            if words[word] == 0:
+                continue
+            for j in range(8 * word, min(8 * word + 8, n)):
+                if not flags[j] or suppressed[j]:
+                    continue
+                i0, u0 = np.float64(current[j]), np.float64(potential[j])
+                i1, u1 = np.float64(next_current[j]), np.float64(next_potential[j])
+                if d.interpolation == NONE:
+                    if next_potential[j] < theta:
+                        continue
+                    if emitted[j] == d.max_spikes:
+                        suppressed[j] = True
+                        continue
+                    emitted[j] += 1
+                    next_potential[j] = real(u1 - delta)
+                    if n_spikes < len(spikes):
+                        q = spikes[n_spikes]
+                        q.time, q.current, q.step, q.neuron = end, i1, step, low + j
+                        q.start_current, q.start_potential = i0, u0
+                        q.length = q.rest = end - start
+                    n_spikes += 1
+                    continue
+                rest, spiked = end - start, False
+                while True:
+                    s = first_crossing(
+                        d, d.interpolation, d.theta, i0, u0, rest, u1, real(u1) >= theta, scratch
+                    )
+                    if s < 0.0:
+                        break
+                    if emitted[j] == d.max_spikes:
+                        suppressed[j] = True
+                        break
+                    emitted[j] += 1
+                    spiked = True
+                    a, c, b = propagator(d, s)
+                    if n_spikes < len(spikes):
+                        q = spikes[n_spikes]
+                        q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
+                        q.current, q.step, q.neuron = a * i0, step, low + j
+                        q.start_current, q.start_potential = i0, u0
+                        q.length, q.rest = s, rest
+                    n_spikes += 1
+                    i0, u0, rest = a * i0, d.reset, rest - s
+                    a, c, b = propagator(d, rest)
+                    i1, u1 = a * i0, c * i0 + b * u0
+                if spiked:
+                    next_current[j], next_potential[j] = real(i1), real(u1)
+    finite, n_capped, n_suppressed = True, 0, 0
+    for j in range(n):
+        finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
+        n_capped += emitted[j] == d.max_spikes
+        n_suppressed += suppressed[j]
+    return n_spikes, n_capped, n_suppressed, finite
+
+
+@parallel_kernel
+def collect(d, spikes, counts, offsets, times, indices):
+    """Write every sample's spikes sorted by (time, neuron), and each spike's rank among all."""
+    for sample in prange(spikes.shape[1]):
+        _collect_sample(d.duration, spikes[:, sample], counts[:, sample], offsets[sample],
+                        times[offsets[sample] : offsets[sample + 1]],
+                        indices[offsets[sample] : offsets[sample + 1]])  # fmt: skip
+
+
+@kernel
+def _collect_sample(duration, spikes, counts, offset, times, indices):
+    n = len(times)
+    if n == 0:
+        return
+    # bucket sort by time, one spike a bucket on average, finished by insertion
+    place = np.zeros(n + 1, np.int64)
+    scale = n / duration
+    for tile in range(len(counts)):
+        for slot in range(counts[tile]):
+            place[min(int(spikes[tile, slot].time * scale), n - 1) + 1] += 1
+    for bucket in range(n):
+        place[bucket + 1] += place[bucket]
+    source = np.empty(n, np.int64)
+    capacity = spikes.shape[1]
+    for tile in range(len(counts)):
+        for slot in range(counts[tile]):
+            q = spikes[tile, slot]
+            bucket = min(int(q.time * scale), n - 1)
+            to = place[bucket]
+            place[bucket] += 1
+            times[to], indices[to], source[to] = q.time, q.neuron, tile * capacity + slot
+    moves = 0
+    for k in range(1, n):
+        time, index, origin = times[k], indices[k], source[k]
+        to = k
+        while to > 0 and (
+            times[to - 1] > time or (times[to - 1] == time and indices[to - 1] > index)
+        ):
+            times[to], indices[to] = times[to - 1], indices[to - 1]
+            source[to] = source[to - 1]
+            to -= 1
+        times[to], indices[to], source[to] = time, index, origin
+        moves += k - to
+        if moves > 32 * n + 1024:  # times too clustered for buckets
+            _merge_sort(times, indices, source)
+            break
+    for k in range(n):
+        spikes[source[k] // capacity, source[k] % capacity].rank = offset + k
+
+
+@kernel
+def _merge_sort(times, indices, source):
+    """Sort three arrays by (time, index): stable by index, then stable by time."""
+    for key in range(2):
+        if key == 0:
+            order = np.argsort(indices, kind="mergesort")
+        else:
+            order = np.argsort(times, kind="mergesort")
+        times[:], indices[:], source[:] = times[order], indices[order], source[order]
+
+
+@parallel_kernel
+def backward_adjusted(d, offsets, indices, w, width, steps, spikes, counts, states, d_out,
+                      d_w, d_in, constant):  # fmt: skip
+    """The discrete adjoint: derivative of the simulation as computed.
+
+    d_out: dL/dt of every output spike, by rank. Adds to d_w (chunks, n_pre, n_post); writes
+    d_in (tiles, inputs) unless it is empty (only then are states read); constant (chunks, tiles)
+    counts the spikes that passed no gradient because u did not rise at them.
+    """
+    n_tiles, batch, _ = spikes.shape
+    n_chunks = len(d_w)
+    for piece in prange(n_tiles * n_chunks):
+        tile, chunk = piece // n_chunks, piece % n_chunks
+        low, high = tile * width, min((tile + 1) * width, w.shape[1])
+        n = high - low
+        lam = np.empty((4, n), w.dtype)
+        end_terms = np.empty(n)
+        lost = 0
+        for row in range(len(w)):
+            d_w[chunk, row, low:high] = 0
+        for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
+            lost += _adjusted_sample(
+                d, offsets[sample], indices, w, low, high, steps, sample,
+                spikes[tile, sample, : counts[tile, sample]], states, d_out, d_w[chunk],
+                d_in[min(tile, len(d_in) - 1)], lam, end_terms,
+            )  # fmt: skip
+        constant[chunk, tile] = lost
+
+
+@kernel
+def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spikes, states, d_out,
+                     d_w, d_in, lam, end_terms):  # fmt: skip
+    real = w.dtype.type
+    lam[:] = 0
+    lost = 0
+    first, count = steps.first[sample], steps.count[sample]
+    last = first + count
+    input_gradient = len(d_in) > 0
+    q = len(spikes) - 1
+    # behind the last spike the adjoint is zero
+    step = spikes[q].step if q >= 0 else first - 1
+    now = 0
+    while step >= first:
+        lam_i, lam_u = lam[now], lam[now + 1]
+        now = 2 - now
+        before_i, before_u = lam[now], lam[now + 1]
+        h = (steps.start[step + 1] if step + 1 < last else d.duration) - steps.start[step]
+        p = steps.propagators[step]
+        _adjoint(lam_i, lam_u, before_i, before_u, p[0], p[1], p[2])
+        if input_gradient:
+            da, dc, db = propagator_derivative(d, h)
+            _length_terms(
+                lam_i, lam_u, states[step, 0, low:high], states[step, 1, low:high], da, dc, db,
+                end_terms,
+            )  # fmt: skip
+        spike_terms = 0.0
+        while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
+            neuron = spikes[q].neuron
+            j = neuron - low
+            rest = spikes[q].rest - spikes[q].length
+            i0, u0 = spikes[q].current, d.reset
+            l_i, l_u = np.float64(lam_i[j]), np.float64(lam_u[j])
+            a, c, b = propagator(d, rest)
+            da, dc, db = propagator_derivative(d, rest)
+            end_term = l_i * da * i0 + l_u * (dc * i0 + db * u0)
+            alpha = -end_term  # adjoint of the piece's start time
+            l_i, l_u = a * l_i + c * l_u, b * l_u
+            while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
+                spike = spikes[q]
+                i0, u0, s = spike.start_current, spike.start_potential, spike.length
+                a, c, b = propagator(d, s)
+                da, dc, db = propagator_derivative(d, s)
+                s_i, s_u, s_r, slope = crossing_derivatives(
+                    d, d.interpolation, d.theta, i0, u0, s, spike.rest
+                )
+                tau_q = d_out[spike.rank] + alpha
+                sigma = tau_q + l_i * da * i0
+                if not slope > 0.0:
+                    sigma = 0.0
+                    lost += 1
+                l_i, l_u = a * l_i + sigma * s_i, sigma * s_u
+                end_term += sigma * s_r
+                alpha = tau_q - sigma * s_r
+                q -= 1
+            before_i[j], before_u[j] = real(l_i), real(l_u)
+            if input_gradient:
+                end_terms[j] = end_term
+                spike_terms += alpha + end_term
+        i = steps.stop[step - 1] if step > first else first_input
+        stop = steps.stop[step]
+        for k in range(i, stop):
+            _add(d_w[indices[k], low:high], before_i)
+        if input_gradient:
+            end_time = _sum(end_terms)
+            if step + 1 < last and stop < steps.stop[step + 1]:
+                d_in[stop] += end_time
+            if i < stop:
+                _input_times(
+                    d, w, low, high, indices, d_in, i, stop, spike_terms - end_time,
+                    steps.tied[step], before_i, before_u,
+                    states[step, 0, low:high], states[step, 1, low:high],
+                )  # fmt: skip
+        step -= 1
+    return lost
+
+
+@kernel
+def _adjoint(lam_i, lam_u, before_i, before_u, a, c, b):
+    """Adjoint of one step of all neurons of a tile."""
+    real = lam_i.dtype.type
+    a, c, b = real(a), real(c), real(b)
+    for j in range(len(lam_i)):
+        before_i[j] = a * lam_i[j] + c * lam_u[j]
+        before_u[j] = b * lam_u[j]
+
+
+@kernel
+def _length_terms(lam_i, lam_u, current, potential, da, dc, db, terms):
+    """Derivative of the step's end state by its length, times the adjoint, per neuron."""
+    for j in range(len(lam_i)):
+        i0, u0 = np.float64(current[j]), np.float64(potential[j])
+        terms[j] = lam_i[j] * da * i0 + lam_u[j] * (dc * i0 + db * u0)
+
+
+@kernel
+def _sum(values):
+    """Sum in four interleaved parts, which the processor adds side by side."""
+    n = len(values)
+    s0 = s1 = s2 = s3 = 0.0
+    for j in range(0, n - 3, 4):
+        s0 += values[j]
+        s1 += values[j + 1]
+        s2 += values[j + 2]
+        s3 += values[j + 3]
+    for j in range(n - n % 4, n):
+        s0 += values[j]
+    return (s0 + s1) + (s2 + s3)
+
+
+@kernel
+def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam_i, lam_u,
+                 current, potential):  # fmt: skip
+    """Derivatives by the times of the inputs i .. stop - 1, which act at the start of one step.
+
+    A single input off the grid gets the adjoint of the step's start time; that of the end of the
+    step before was or will be added to input i by the caller. Several inputs, or one on a grid
+    point, are separated by steps of length zero, whose adjoints count: there (a', c', b') =
+    (-1 / tau_s, 1, -1 / tau) for every method.
+    """
+    if stop - i == 1 and not tied:
+        d_in[i] += start_time
+        return
+    zero_length = 0.0  # adjoint of the length of the zero step behind the last input
+    for j in range(high - low):
+        gain = lam_u[j] - lam_i[j] / d.tau_s
+        zero_length += gain * current[j] - lam_u[j] * potential[j] / d.tau
+    d_in[stop - 1] += -zero_length if tied else start_time
+    for k in range(stop - 1, i, -1):
+        zero_length += _time_gradient(d, w[indices[k], low:high], lam_i, lam_u)
+        d_in[k] += zero_length
+        d_in[k - 1] -= zero_length
+
+
+@kernel
+def _time_gradient(d, row, lam_i, lam_u):
+    """Sum over neurons of w (lam_i / tau_s - lam_u): the jump of the Hamiltonian at an input."""
+    total = 0.0
+    for j in range(len(row)):
+        total += np.float64(row[j]) * (np.float64(lam_i[j]) / d.tau_s - lam_u[j])
+    return total
+
+
+@parallel_kernel
+def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_out,
+                       d_w, d_in, constant):  # fmt: skip
+    """The analytical adjoint (BATS, EventProp) on the numerical spike times and currents.
+
+    Between events the adjoint follows the exact solution, whatever the method of the forward pass.
+    Arguments as in `backward_adjusted`.
+    """
+    n_tiles, batch, _ = spikes.shape
+    n_chunks = len(d_w)
+    for piece in prange(n_tiles * n_chunks):
+        tile, chunk = piece // n_chunks, piece % n_chunks
+        low, high = tile * width, min((tile + 1) * width, w.shape[1])
+        lam = np.empty((4, high - low), w.dtype)
+        lost = 0
+        for row in range(len(w)):
+            d_w[chunk, row, low:high] = 0
+        for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
+            lost += _piggyback_sample(
+                d, offsets[sample], indices, w, low, high, steps, sample,
+                spikes[tile, sample, : counts[tile, sample]], d_out, d_w[chunk],
+                d_in[min(tile, len(d_in) - 1)], lam,
+            )  # fmt: skip
+        constant[chunk, tile] = lost
+
+
+@kernel
+def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spikes, d_out,
+                      d_w, d_in, lam):  # fmt: skip
+    real = w.dtype.type
+    lam[:] = 0
+    lost = 0
+    first = steps.first[sample]
+    last = first + steps.count[sample]
+    q = len(spikes) - 1
+    # behind the last spike the adjoint is zero
+    step = spikes[q].step if q >= 0 else first - 1
+    now = 0
+    while step >= first:
+        lam_i, lam_u = lam[now], lam[now + 1]
+        now = 2 - now
+        before_i, before_u = lam[now], lam[now + 1]
+        start = steps.start[step]
+        end = steps.start[step + 1] if step + 1 < last else d.duration
+        if d.code == EXACT:
+            p = steps.propagators[step]
+            a, c, b = p[0], p[1], p[2]
+        else:
+            a, c, b = exact_propagator(end - start, d.tau_s, d.tau)
+        _adjoint(lam_i, lam_u, before_i, before_u, a, c, b)
+        while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
+            neuron = spikes[q].neuron
+            j = neuron - low
+            l_i, l_u, time = np.float64(lam_i[j]), np.float64(lam_u[j]), end
+            while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
+                spike = spikes[q]
+                a, c, b = exact_propagator(time - spike.time, d.tau_s, d.tau)
+                l_i, l_u, time = a * l_i + c * l_u, b * l_u, spike.time
+                slope = spike.current - d.theta / d.tau
+                if slope > 0.0:
+                    sigma = d_out[spike.rank] - l_u * (spike.current - d.reset / d.tau)
+                    l_u = -sigma / slope
+                else:
+                    l_u = 0.0
+                    lost += 1
+                q -= 1
+            a, c, b = exact_propagator(time - start, d.tau_s, d.tau)
+            before_i[j], before_u[j] = real(a * l_i + c * l_u), real(b * l_u)
+        i = steps.stop[step - 1] if step > first else first_input
+        for k in range(i, steps.stop[step]):
+            _add(d_w[indices[k], low:high], before_i)
+            if len(d_in) > 0:
+                d_in[k] += _time_gradient(d, w[indices[k], low:high], before_i, before_u)
+        step -= 1
+    return lost
+
+
+@parallel_kernel
+def sum_chunks(d_w, total, squares):
+    """Combine the chunks' gradients (chunks, n_pre, n_post) in a fixed order.
+
+    squares (n_pre,) receives the sum of squares of each row of the total.
+    """
+    for row in prange(total.shape[0]):
+        total[row] = d_w[0, row]
+        for chunk in range(1, len(d_w)):
+            _add(total[row], d_w[chunk, row])
+        squares[row] = _sum_of_squares(total[row])
+
+
+@kernel
+def _sum_of_squares(values):
+    """Sum of squares in eight interleaved parts, which the processor adds side by side."""
+    n = len(values)
+    parts = np.zeros(8)
+    for j in range(0, n - 7, 8):
+        for lane in range(8):
+            parts[lane] += np.float64(values[j + lane]) * np.float64(values[j + lane])
+    for j in range(n - n % 8, n):
+        parts[0] += np.float64(values[j]) * np.float64(values[j])
+    return parts.sum()
+
+
+@parallel_kernel
+def membrane_potential(d, steps, spikes, counts, states, times, u):
+    """Fill u (batch, n_post, times) with the membrane potential, right-continuous at spikes."""
+    for sample in prange(len(steps.count)):
+        first = steps.first[sample]
+        last = first + steps.count[sample]
+        for k in range(len(times)):
+            step = first + np.searchsorted(steps.start[first:last], times[k], side="right") - 1
+            if step < first:
+                u[sample, :, k] = 0.0
+                continue
+            start = steps.start[step]
+            end = steps.start[step + 1] if step + 1 < last else d.duration
+            for j in range(u.shape[1]):
+                i0, u0 = np.float64(states[step, 0, j]), np.float64(states[step, 1, j])
+                u[sample, j, k] = _inside(d, i0, u0, times[k] - start, end - start)
+            for tile in range(len(spikes)):
+                for slot in range(counts[tile, sample]):
+                    q = spikes[tile, sample, slot]
+                    if q.step != step or times[k] < q.time:
+                        continue
+                    if d.interpolation == NONE:
+                        u[sample, q.neuron, k] -= d.theta - d.reset
+                    else:
+                        rest = q.rest - q.length
+                        s = min(times[k] - q.time, rest)
+                        u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
+
+
+@kernel
+def _inside(d, i0, u0, s, h):
+    """u at s in a piece of length h: on the chord for `linear`, dense output otherwise."""
+    if d.interpolation == LINEAR:
+        a, c, b = propagator(d, h)
+        return u0 + (c * i0 + b * u0 - u0) * (s / h) if h > 0.0 else u0
+    a, c, b = propagator(d, s)
+    return c * i0 + b * u0

@@ -1,0 +1,485 @@
+"""Neuron, Scheme and Network: what a user composes. Strings and options end here."""
+
+import math
+import numbers
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifnum import integrators, layer
+from lifnum.crossing import INTERPOLATIONS
+from lifnum.spikes import SpikeTrains
+
+GRADIENTS = ("adjusted", "piggyback")
+
+MAX_STEPS = 1e8
+
+# the table of steps of one batch may take this much memory
+MAX_TABLE_BYTES = 8e9
+
+
+class SimulationError(ArithmeticError):
+    """A state or gradient overflowed; the message names layer and sample."""
+
+
+def _positive(name, value):
+    if not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Current-based leaky integrate-and-fire neuron (Bacho & Chu 2023).
+
+    dI/dt = -I / tau_s, I jumps by w at each input spike; du/dt = -u / tau + I, u jumps by
+    -delta_theta when it reaches theta from below, which is an output spike.
+
+    Parameters
+    ----------
+    tau_s, tau : float
+        Synaptic and membrane time constants, in the unit of all times (seconds in the presets).
+    theta : float
+        Threshold.
+    delta_theta : float, optional
+        Height of the reset; theta by default.
+    max_spikes : int
+        Cap on the spikes of one neuron in one sample, at least 1.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of its range.
+    """
+
+    tau_s: float = 0.130
+    tau: float = 0.260
+    theta: float = 0.2
+    delta_theta: float | None = None
+    max_spikes: int = 30
+
+    def __post_init__(self):
+        if self.delta_theta is None:
+            object.__setattr__(self, "delta_theta", self.theta)
+        for name in ("tau_s", "tau", "theta", "delta_theta"):
+            _positive(name, getattr(self, name))
+        if not isinstance(self.max_spikes, numbers.Integral) or self.max_spikes < 1:
+            raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the neurons are integrated and differentiated.
+
+    Parameters
+    ----------
+    method : str
+        exact, euler, rk2, rk4, ps (Parker-Sochacki), backward-euler, trapezoidal or
+        exponential-euler.
+    order : int, optional
+        Order of ps, 1 to 32; the other methods have their own.
+    dt : float, optional
+        Grid step; not needed by exact, unless interpolation is none.
+    interpolation : {"dense", "linear", "none"}
+        Spike times at the root of the method's dense output, on the chord of the step, or
+        rounded to the grid.
+    gradient : {"adjusted", "piggyback"}, optional
+        The exact adjoint of the computation, or the analytical adjoint on the numerical
+        trajectory. Default: adjusted; piggyback where interpolation is none.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a missing or superfluous order or dt, or adjusted with none.
+    """
+
+    method: str = "exact"
+    order: int | None = None
+    dt: float | None = None
+    interpolation: str = "dense"
+    gradient: str | None = None
+
+    def __post_init__(self):
+        def refuse(name, accepted):
+            raise ValueError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}")
+
+        if self.method not in integrators.METHODS:
+            refuse("method", ", ".join(integrators.METHODS))
+        if self.interpolation not in INTERPOLATIONS:
+            refuse("interpolation", ", ".join(INTERPOLATIONS))
+        if self.gradient is None:
+            default = "piggyback" if self.interpolation == "none" else "adjusted"
+            object.__setattr__(self, "gradient", default)
+        if self.gradient not in GRADIENTS:
+            refuse("gradient", ", ".join(GRADIENTS))
+        if self.gradient == "adjusted" and self.interpolation == "none":
+            refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
+        fixed_order = integrators.METHODS[self.method][1]
+        if self.method == "ps":
+            whole = isinstance(self.order, numbers.Integral)
+            if not whole or not 1 <= self.order <= integrators.MAX_ORDER:
+                refuse("order", f"an integer from 1 to {integrators.MAX_ORDER} for method 'ps'")
+        elif self.order not in (None, fixed_order):
+            refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
+        if self.dt is not None:
+            _positive("dt", self.dt)
+        elif self.method != "exact":
+            refuse("dt", f"a finite number > 0 for method {self.method!r}")
+        elif self.interpolation == "none":
+            refuse("dt", "a finite number > 0 where interpolation is 'none'")
+
+    @property
+    def label(self):
+        """Short name for files and legends, such as ``ps3-dt0.01-linear``."""
+        parts = [self.method + (str(self.order) if self.method == "ps" else "")]
+        if self.dt is not None:
+            parts.append(f"dt{self.dt:g}")
+        if self.interpolation != "dense":
+            parts.append(self.interpolation)
+        elif self.gradient == "piggyback":
+            parts.append("piggyback")
+        if self.interpolation == "linear" and self.gradient == "piggyback":
+            parts.append("piggyback")
+        return "-".join(parts)
+
+    @property
+    def convergence_order(self):
+        """Order at which the end of a step converges; inf for exact."""
+        code, order = integrators.METHODS[self.method]
+        return (order or self.order) if code == integrators.PS else (
+            integrators.CONVERGENCE_ORDER[self.method]
+        )  # fmt: skip
+
+    def dynamics(self, neuron, duration, dtype):
+        """The numbers that the kernels take for a layer of these neurons."""
+        method = integrators.method(self.method, self.order, neuron.tau_s, neuron.tau)
+        theta, reset = dtype.type(neuron.theta), dtype.type(neuron.theta - neuron.delta_theta)
+        if not (0 < theta < math.inf and math.isfinite(reset) and reset < theta):
+            raise ValueError(
+                f"theta {neuron.theta!r} with delta_theta {neuron.delta_theta!r} has no reset "
+                f"below theta in {dtype}; accepted: both within the range of {dtype}"
+            )
+        n_grid = layer.grid_steps(self.dt, duration) if self.dt is not None else 0
+        return layer.Dynamics(
+            *method,
+            INTERPOLATIONS[self.interpolation],
+            float(theta),
+            float(reset),
+            int(neuron.max_spikes),
+            float(self.dt or 0.0),
+            n_grid,
+            float(duration),
+        )
+
+    def is_stable(self, neuron, duration):
+        """Whether no decay of the neuron grows over a full step of the grid."""
+        if self.dt is None:
+            return True
+        method = integrators.method(self.method, self.order, neuron.tau_s, neuron.tau)
+        a, _, b = integrators.propagator(method, min(self.dt, duration))
+        return abs(a) <= 1.0 and abs(b) <= 1.0
+
+
+class Layer:
+    """A dense layer and what its last forward pass left: see `Network.layers`.
+
+    Attributes
+    ----------
+    weights : ndarray (n_pre, n_post), float32 or float64
+    neuron : Neuron
+    spikes : SpikeTrains
+        Output of the last forward pass.
+    n_capped, n_suppressed : int
+        Neurons at the cap of spikes, and those whose next spike it suppressed, over the batch.
+    n_steps : int
+        Sub-intervals of the last forward pass, over the batch.
+    n_constant : int
+        Spikes that passed no gradient in the last backward pass, because u did not rise at them.
+    gradient_norm : float
+        Euclidean norm of the gradient of the weights in the last backward pass.
+    """
+
+    def __init__(self, weights, neuron, scheme, duration):
+        self.weights = weights
+        self.neuron = neuron
+        self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
+        self.spikes = None
+        self.n_capped = self.n_suppressed = self.n_steps = self.n_constant = 0
+        self.gradient_norm = 0.0
+        self.width = layer.tile_width(weights.shape[1])
+        self.n_tiles = max(1, -(-weights.shape[1] // self.width)) if self.width else 0
+        self._capacity = min(2, neuron.max_spikes) * self.width + 64
+        self._table = self._slots = self._chunks = None
+        self._states = None
+
+    def forward(self, inputs, keep_states):
+        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``."""
+        batch = len(inputs)
+        self._tabulate(inputs)
+        n_post = self.weights.shape[1]
+        shape = (self.n_tiles, batch)
+        counts, capped, suppressed = (np.zeros(shape, np.int64) for _ in range(3))
+        bad = np.zeros(shape, np.bool_)
+        rows = len(self._table[2]) if keep_states else 0
+        states = np.empty((rows, 2, n_post), self.weights.dtype)
+        while True:
+            slots = self._slots
+            if slots is None or slots.shape[1] < batch or slots.shape[2] < self._capacity:
+                slots = self._slots = np.empty((*shape, self._capacity), layer.SPIKE)
+            slots = slots[:, :batch]
+            layer.forward(self.dynamics, inputs.offsets, inputs.indices, self.weights, self.width,
+                          self._steps, slots, counts, capped, suppressed, bad, states)  # fmt: skip
+            most = counts.max(initial=0)
+            if most <= slots.shape[2]:
+                break
+            self._capacity = int(most + most // 4)
+        if bad.any():
+            sample = int(np.argmax(bad.any(axis=0)))
+            raise SimulationError(
+                f"sample {sample}: the state of a neuron is not finite; largest weight "
+                f"{np.abs(self.weights).max():g}"
+            )
+        offsets = np.zeros(batch + 1, np.int64)
+        np.cumsum(counts.sum(axis=0), out=offsets[1:])
+        times, indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
+        layer.collect(self.dynamics, slots, counts, offsets, times, indices)
+        self.spikes = SpikeTrains._trusted(times, indices, offsets, n_post)
+        self.n_capped, self.n_suppressed = int(capped.sum()), int(suppressed.sum())
+        self.n_steps = int(self._steps.count.sum())
+        self._run = inputs, slots, counts
+        self._states = states if keep_states else None
+        return self.spikes
+
+    def _tabulate(self, inputs):
+        """Fill the table of steps for these inputs."""
+        d, batch = self.dynamics, len(inputs)
+        most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
+        if 80.0 * most > MAX_TABLE_BYTES:
+            raise ValueError(
+                f"dt {d.dt:g} with a batch of {batch} needs {most:.3g} sub-intervals; "
+                f"accepted: at most {MAX_TABLE_BYTES / 80:.3g}"
+            )
+        if self._table is None or len(self._table[0]) < most:
+            self._table = (
+                np.empty(most),
+                np.empty(most, np.int64),
+                np.empty(most, np.uint8),
+                np.empty((most, 5)),
+            )
+        first = inputs.offsets + np.arange(batch + 1) * (d.n_grid + 1)
+        self._steps = layer.Steps(first, np.zeros(batch, np.int64), *self._table)
+        layer.build_steps(d, inputs.times, inputs.offsets, self._steps)
+
+    def backward(self, d_times, gradient, input_gradient):
+        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
+        d = self.dynamics
+        exact = d.code == integrators.EXACT
+        # on an exact trajectory both gradients coincide, and piggyback needs no states
+        adjusted = gradient == "adjusted" and not (
+            exact and d.interpolation == INTERPOLATIONS["dense"]
+        )
+        if adjusted and input_gradient and self._states is None:
+            self.forward(self._run[0], keep_states=True)
+        inputs, slots, counts = self._run
+        n_chunks = max(1, min(len(inputs), -(-layer.PIECES // max(1, self.n_tiles))))
+        if self._chunks is None or len(self._chunks) != n_chunks:
+            self._chunks = np.empty((n_chunks, *self.weights.shape), self.weights.dtype)
+        d_w = self._chunks
+        d_in = np.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
+        constant = np.zeros((n_chunks, self.n_tiles), np.int64)
+        common = (d, inputs.offsets, inputs.indices, self.weights, self.width, self._steps)
+        if adjusted:
+            states = self._states
+            if states is None:
+                states = np.empty((0, 2, 0), self.weights.dtype)
+            layer.backward_adjusted(*common, slots, counts, states, d_times, d_w, d_in, constant)
+        else:
+            layer.backward_piggyback(*common, slots, counts, d_times, d_w, d_in, constant)
+        total = np.empty(self.weights.shape, self.weights.dtype)
+        squares = np.empty(len(total))
+        layer.sum_chunks(d_w, total, squares)
+        self.gradient_norm = float(np.sqrt(squares.sum()))
+        self.n_constant = int(constant.sum())
+        return total, d_in.sum(axis=0) if input_gradient else None
+
+    def potential(self, times):
+        """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
+        _, slots, counts = self._run
+        u = np.empty((len(counts[0]), self.weights.shape[1], len(times)))
+        layer.membrane_potential(self.dynamics, self._steps, slots, counts, self._states, times, u)
+        return u
+
+
+class Network:
+    """A feed-forward network of dense layers, its scheme and the simulated duration.
+
+    Parameters
+    ----------
+    layers : list of (weights, Neuron)
+        weights (n_pre, n_post), float32 or float64, one type for all: the type of the state.
+        C-contiguous arrays are used as they are, so that an optimiser can update them in place.
+    scheme : Scheme
+    duration : float
+        End of the simulation T, in the unit of the time constants.
+
+    Raises
+    ------
+    ValueError
+        Weights whose shapes do not follow each other, of another type, or not finite; a duration
+        that is not positive; more than 1e8 grid steps.
+
+    Warns
+    -----
+    RuntimeWarning
+        dt beyond the stability limit of the method.
+    """
+
+    def __init__(self, layers, scheme, duration):
+        _positive("duration", duration)
+        if not layers:
+            raise ValueError("layers is empty; accepted: at least one (weights, Neuron)")
+        if scheme.dt is not None and duration / scheme.dt > MAX_STEPS:
+            raise ValueError(
+                f"dt is {scheme.dt!r}, {duration / scheme.dt:.3g} steps in {duration:g}; "
+                f"accepted: at most {MAX_STEPS:g} steps"
+            )
+        self.scheme = scheme
+        self.duration = float(duration)
+        self.layers = []
+        for k, (weights, neuron) in enumerate(layers):
+            weights = np.ascontiguousarray(weights)
+            if weights.ndim != 2 or weights.dtype not in (np.float32, np.float64):
+                raise ValueError(
+                    f"weights of layer {k} are {weights.dtype} of shape {weights.shape}; "
+                    "accepted: float32 or float64 of shape (n_pre, n_post)"
+                )
+            if k > 0 and weights.shape[0] != self.layers[-1].weights.shape[1]:
+                raise ValueError(
+                    f"weights of layer {k} have shape {weights.shape}; "
+                    f"accepted: ({self.layers[-1].weights.shape[1]}, n_post)"
+                )
+            if k > 0 and weights.dtype != self.layers[0].weights.dtype:
+                raise ValueError(
+                    f"weights of layer {k} are {weights.dtype}; "
+                    f"accepted: {self.layers[0].weights.dtype}, as in layer 0"
+                )
+            if not np.isfinite(weights).all():
+                raise ValueError(f"weights of layer {k} hold NaN or inf; accepted: finite numbers")
+            if not scheme.is_stable(neuron, self.duration):
+                warnings.warn(
+                    f"dt {scheme.dt:g} is beyond the stability limit of {scheme.method} for "
+                    f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self.layers.append(Layer(weights, neuron, scheme, self.duration))
+
+    @property
+    def weights(self):
+        """List of the layers' weight arrays, which an optimiser updates in place."""
+        return [layer.weights for layer in self.layers]
+
+    def forward(self, spikes, differentiable=True):
+        """Simulate a batch.
+
+        Parameters
+        ----------
+        spikes : SpikeTrains
+            Input, of as many neurons as the first weights have rows. Inputs after the duration
+            are ignored, inputs at it have no effect.
+        differentiable : bool
+            Keep what `backward` needs; False saves memory where no backward pass follows.
+
+        Returns
+        -------
+        SpikeTrains
+            Output of the last layer; every layer's is in ``net.layers[k].spikes``.
+
+        Raises
+        ------
+        ValueError
+            A wrong number of input neurons.
+        SimulationError
+            The state of a neuron overflowed; names layer and sample.
+        """
+        return self._forward(spikes, differentiable, None)
+
+    def _forward(self, spikes, differentiable, with_states):
+        n_pre = self.layers[0].weights.shape[0]
+        if spikes.n_neurons != n_pre:
+            raise ValueError(f"spikes have {spikes.n_neurons} neurons; accepted: {n_pre}")
+        scheme = self.scheme
+        coincide = scheme.method == "exact" and scheme.interpolation == "dense"
+        adjusted = scheme.gradient == "adjusted" and not coincide
+        for k, one in enumerate(self.layers):
+            keep = (differentiable and adjusted and k > 0) or k == with_states
+            try:
+                spikes = one.forward(spikes, keep)
+            except SimulationError as error:
+                raise SimulationError(f"layer {k}, {error}") from None
+            if k == with_states:
+                break
+        return spikes
+
+    def backward(self, d_times, input_gradient=False):
+        """Gradients of a loss after `forward`, summed over the batch.
+
+        Parameters
+        ----------
+        d_times : ndarray (n,), float64
+            dL/dt for each of the times of the last layer's spikes.
+        input_gradient : bool
+            Ask for the derivatives by the input spike times too.
+
+        Returns
+        -------
+        list of ndarray (n_pre, n_post), or (that list, ndarray float64 (n_inputs,))
+            Gradient of each layer's weights, in their type; for inputs at or after the duration
+            the derivative is zero.
+
+        Raises
+        ------
+        ValueError
+            d_times of another length than the output.
+        SimulationError
+            A gradient overflowed; names the layer.
+        """
+        d_times = np.ascontiguousarray(d_times, np.float64)
+        last = self.layers[-1]
+        if last.spikes is None or d_times.shape != last.spikes.times.shape:
+            n = 0 if last.spikes is None else len(last.spikes.times)
+            raise ValueError(f"d_times has shape {d_times.shape}; accepted: ({n},), after forward")
+        gradients = []
+        for k in range(len(self.layers) - 1, -1, -1):
+            gradient, d_times = self.layers[k].backward(
+                d_times, self.scheme.gradient, input_gradient or k > 0
+            )
+            gradients.append(gradient)
+        gradients.reverse()
+        return (gradients, d_times) if input_gradient else gradients
+
+    def potential(self, spikes, times, layer=0):
+        """Membrane potential of one layer at any times, under the network's scheme.
+
+        Chords between integration points for linear interpolation, dense output otherwise;
+        right-continuous at spikes.
+
+        Parameters
+        ----------
+        spikes : SpikeTrains
+            Input of the network.
+        times : array_like (n_times,)
+            In [0, duration].
+        layer : int
+            Index of the layer.
+
+        Returns
+        -------
+        ndarray (batch, n_post, n_times), float64
+        """
+        times = np.atleast_1d(np.asarray(times, np.float64))
+        if times.ndim != 1 or not ((times >= 0) & (times <= self.duration)).all():
+            raise ValueError(f"times are {times}; accepted: numbers from 0 to {self.duration:g}")
+        layer = range(len(self.layers))[layer]
+        self._forward(spikes, False, layer)
+        return self.layers[layer].potential(times)

@@ -1,0 +1,448 @@
+"""python -m lifnum.train: train a spiking network, and keep a trace of the run."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lifnum import checkpoint, cli, datasets, presets
+from lifnum.network import Scheme, SimulationError
+from lifnum.trace import Trace, TraceError, TraceWriter, environment
+from lifnum.trainer import Trainer, configuration
+
+BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
+
+RASTER_SAMPLES = 8
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM came; carries the exit code."""
+
+
+class _Signals:
+    """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps."""
+
+    def __init__(self):
+        self.received = None
+
+    def __enter__(self):
+        def note(number, frame):
+            if self.received is not None:  # a second one does not wait
+                raise KeyboardInterrupt
+            self.received = number
+
+        self._before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self):
+        if self.received is not None:
+            raise Interrupted(128 + self.received)
+
+
+def parser():
+    p = argparse.ArgumentParser(
+        prog="python -m lifnum.train",
+        description="Train a spiking network whose neurons are integrated by the method of your "
+        "choice. Times are in seconds. Writes one HDF5 trace; python -m analysis.training draws "
+        "it, python -m lifnum.evaluate evaluates the network in it.",
+        formatter_class=cli.formatter,
+    )
+    cli.add_scheme(p)
+    cli.add_data(p, "digits")
+    layers = "one value, or one a layer"
+    g = p.add_argument_group("network", "by default as the preset says")
+    g.add_argument("--preset", metavar="NAME",
+                   help=f"hyper-parameters: {', '.join(presets.PRESETS)} "
+                   "(default: the data set's own)")  # fmt: skip
+    g.add_argument("--hidden", type=cli.positive(int), nargs="*", metavar="N",
+                   help="neurons of each hidden layer; none for a single layer")  # fmt: skip
+    g.add_argument("--theta", type=float, nargs="+", metavar="U", help=f"threshold; {layers}")
+    g.add_argument("--delta-theta", type=float, nargs="+", metavar="U",
+                   help=f"height of the reset (default: theta); {layers}")  # fmt: skip
+    g.add_argument("--tau-s", type=float, nargs="+", metavar="S",
+                   help=f"synaptic time constant; {layers}")  # fmt: skip
+    g.add_argument("--tau", type=float, nargs="+", metavar="S",
+                   help=f"membrane time constant; {layers}")  # fmt: skip
+    g.add_argument("--max-spikes", type=cli.positive(int), nargs="+", metavar="N",
+                   help=f"cap on the spikes of a neuron in a sample; {layers}")  # fmt: skip
+    g.add_argument("--weights", nargs="+", metavar="DIST:A:B",
+                   help=f"initial: uniform:LOW:HIGH or normal:MEAN:STD; {layers}")  # fmt: skip
+    g.add_argument("--duration", type=float, metavar="S", help="simulated time of a sample")
+    g.add_argument("--window", type=float, metavar="S", help="latest input spike, exclusive")
+    g.add_argument("--dtype", choices=("float32", "float64"), default="float32",
+                   help="type of weights and state (default: float32)")  # fmt: skip
+    g = p.add_argument_group("training", "by default as the preset says")
+    g.add_argument("--epochs", type=cli.whole, metavar="N")
+    g.add_argument("--batch-size", type=cli.positive(int), metavar="N", help="samples")
+    g.add_argument("--optimizer", metavar="NAME", help="adam or sgd")
+    g.add_argument("--learning-rate", type=float, metavar="X")
+    g.add_argument("--lr-decay", type=float, metavar="X",
+                   help="factor on the learning rate every --lr-decay-every epochs")  # fmt: skip
+    g.add_argument("--lr-decay-every", type=cli.positive(int), metavar="N", help="epochs")
+    g.add_argument("--lr-floor", type=float, metavar="X", help="least learning rate")
+    g.add_argument("--loss", metavar="NAME", help="spike-count or ttfs (time to first spike)")
+    g.add_argument("--target-true", type=float, metavar="N",
+                   help="spikes wanted of the label's neuron (spike-count)")  # fmt: skip
+    g.add_argument("--target-false", type=float, metavar="N",
+                   help="spikes wanted of the others (spike-count)")  # fmt: skip
+    g.add_argument("--tau-loss", type=float, metavar="S", help="time scale of ttfs")
+    g.add_argument("--validation-share", type=float, metavar="X",
+                   help="part of the training samples that chooses the best weights")  # fmt: skip
+    g.add_argument("--evaluations", type=cli.positive(int), default=1, metavar="N",
+                   help="validations an epoch; the test set is evaluated once an epoch "
+                   "(default: 1)")  # fmt: skip
+    g.add_argument("--seed", type=cli.whole, default=0, metavar="N",
+                   help="of weights, batch order and validation part: the same under every "
+                   "scheme (default: 0)")  # fmt: skip
+    g = p.add_argument_group("output")
+    g.add_argument("--output", metavar="FILE",
+                   help="default: runs/PRESET-SCHEME-sSEED.h5, numbered if taken")  # fmt: skip
+    g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
+    g.add_argument("--resume", nargs="?", const=True, metavar="TRACE",
+                   help="go on where TRACE stopped; without TRACE: the newest unfinished run of "
+                   "the same options in runs/")  # fmt: skip
+    g.add_argument("--checkpoint-every", type=cli.positive(float), default=30.0, metavar="S",
+                   help="time between checkpoints, besides each epoch (default: 30)")  # fmt: skip
+    g.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
+    cli.add_threads(g)
+    return p
+
+
+def _weights(texts):
+    """Parse uniform:-1:1 and the like."""
+    parsed = []
+    for text in texts:
+        parts = text.split(":")
+        try:
+            distribution, first, second = parts[0], float(parts[1]), float(parts[2])
+            if len(parts) != 3 or distribution not in ("uniform", "normal"):
+                raise ValueError
+        except (ValueError, IndexError):
+            raise ValueError(
+                f"weights is {text!r}; accepted: uniform:LOW:HIGH or normal:MEAN:STD"
+            ) from None
+        parsed.append((distribution, first, second))
+    return tuple(parsed)
+
+
+def config_of(args):
+    """Configuration of parsed options."""
+    overrides = {}
+    for name in ("hidden", "theta", "delta_theta", "tau_s", "tau", "max_spikes"):
+        values = getattr(args, name)
+        overrides[name] = None if values is None else tuple(values)
+    for name in ("duration", "window", "epochs", "batch_size", "optimizer", "learning_rate",
+                 "lr_decay", "lr_decay_every", "lr_floor", "loss", "target_true", "target_false",
+                 "tau_loss", "validation_share"):  # fmt: skip
+        overrides[name] = getattr(args, name)
+    if args.weights is not None:
+        overrides["weights"] = _weights(args.weights)
+    preset_name = args.preset or presets.default_preset(args.dataset)
+    preset = presets.resolve(preset_name, overrides | {"dataset": args.dataset})
+    scheme = cli.scheme_of(args)
+    return configuration(
+        preset,
+        scheme,
+        seed=args.seed,
+        dtype=args.dtype,
+        limit_train=args.limit_train,
+        limit_test=args.limit_test,
+        evaluations=args.evaluations,
+    )
+
+
+def trainer_of(config, data_dir=None):
+    """The run of a configuration, at its start."""
+    preset = presets.from_config(config["preset"])
+    data = datasets.load(
+        preset.dataset, data_dir, preset.window, config["seed"],
+        config["limit_train"], config["limit_test"],
+    )  # fmt: skip
+    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"])
+
+
+def default_output(config):
+    """runs/<preset>-<scheme>-s<seed>.h5, numbered where that is taken."""
+    label = Scheme(**config["scheme"]).label
+    stem = f"{config['preset']['name']}-{label}-s{config['seed']}"
+    path = Path("runs") / f"{stem}.h5"
+    number = 2
+    while path.exists() or Path(f"{path}.lock").exists():
+        path = Path("runs") / f"{stem}-{number}.h5"
+        number += 1
+    return path
+
+
+class Run:
+    """A run that is trained, traced and checkpointed.
+
+    Parameters
+    ----------
+    config : dict
+    output : path
+    data_dir : path, optional
+    overwrite, resume : bool
+    threads : int
+        For the header of the trace.
+    checkpoint_every : float
+        Seconds.
+    """
+
+    def __init__(self, config, output, data_dir=None, overwrite=False, resume=False, threads=1,
+                 checkpoint_every=30.0):  # fmt: skip
+        self.output = Path(output)
+        self.checkpoint_every = checkpoint_every
+        self.evaluations = config["evaluations"]
+        self.trainer = trainer_of(config, data_dir)
+        if resume:
+            self._resume()
+        else:
+            header = {"config": config, "seed": config["seed"], **environment(threads)}
+            n_samples = min(RASTER_SAMPLES, len(self.trainer.data.test))
+            self.trace = TraceWriter(
+                self.output, header, self.trainer.net.weights, self.trainer.data.n_classes,
+                n_samples, overwrite,
+            )  # fmt: skip
+            checkpoint.remove(self.output)
+            self._row = np.zeros(3 + 2 * len(self.trainer.net.layers))
+            self._checkpoint()
+        self._batches_a_row = max(1, self.trainer.n_batches // BATCH_ROWS)
+        self._warned = False
+
+    def _resume(self):
+        try:
+            arrays, numbers = checkpoint.load_latest(self.output)
+        except checkpoint.CheckpointError:
+            with Trace(self.output) as trace:
+                if trace.status == "finished":
+                    raise TraceError(f"{self.output}: the run is finished") from None
+            raise
+        self._row = arrays.pop("row", None)
+        self.trainer.restore(arrays, numbers)
+        self.trace = TraceWriter.resume(self.output, *numbers["trace_rows"])
+        self.trace.set_weights("best", self.trainer.best_weights)
+        self.trace.set_weights("last", self.trainer.net.weights)
+        self._saved = time.monotonic()
+
+    def _checkpoint(self):
+        arrays, numbers = self.trainer.state()
+        self.trace.flush()
+        checkpoint.save(
+            self.output, arrays | {"row": self._row}, numbers | {"trace_rows": self.trace.rows()}
+        )
+        self._saved = time.monotonic()
+
+    def train(self, quiet=False):
+        """Train to the last epoch; returns the last row of the trace's epochs, or None.
+
+        Raises
+        ------
+        Interrupted
+            On SIGINT or SIGTERM, after a checkpoint.
+        SimulationError
+            Something overflowed, after a checkpoint of the state before.
+        """
+        trainer = self.trainer
+        epochs = trainer.preset.epochs
+        stops = [
+            -(-trainer.n_batches * (k + 1) // self.evaluations) for k in range(self.evaluations)
+        ]
+        row = None
+        try:
+            with _Signals() as signals:
+                if trainer.epoch == trainer.batch == 0 and epochs == 0:
+                    row = self._evaluate(quiet, True)
+                while trainer.epoch < epochs:
+                    bar = tqdm(
+                        total=trainer.n_batches, initial=trainer.batch, unit="batch",
+                        desc=f"epoch {trainer.epoch + 1}/{epochs}", leave=False,
+                        disable=True if quiet else None,
+                    )  # fmt: skip
+                    with bar:
+                        epoch = trainer.epoch
+                        while trainer.epoch == epoch:
+                            signals.check()
+                            loss, accuracy = trainer.step()
+                            bar.update()
+                            done = trainer.batch or trainer.n_batches
+                            self._log_batch(epoch, done, loss, accuracy, bar)
+                            if done in stops:
+                                row = self._evaluate(quiet, trainer.batch == 0, bar)
+                            if time.monotonic() - self._saved > self.checkpoint_every:
+                                self._checkpoint()
+                    self._checkpoint()
+        except (Interrupted, SimulationError):
+            self.trace.set_weights("last", trainer.net.weights)
+            self._checkpoint()
+            self.trace.close("interrupted")
+            raise
+        except BaseException:
+            self.trace.close("interrupted")
+            raise
+        self.trace.close("finished")
+        checkpoint.remove(self.output)
+        return row
+
+    def _log_batch(self, epoch, done, loss, accuracy, bar):
+        trainer = self.trainer
+        layers = trainer.net.layers
+        size = len(layers[0].spikes)
+        spikes = [len(layer.spikes.times) / size for layer in layers]
+        norms = [layer.gradient_norm for layer in layers]
+        self._row += [1.0, loss, accuracy, *spikes, *norms]
+        if done % self._batches_a_row == 0 or done == trainer.n_batches:
+            mean = self._row / self._row[0]
+            n = len(layers)
+            self.trace.append_batch({
+                "epoch": epoch + done / trainer.n_batches,
+                "loss": mean[1],
+                "accuracy": mean[2],
+                "spikes": mean[3 : 3 + n],
+                "gradient_norm": mean[3 + n :],
+            })  # fmt: skip
+            bar.set_postfix(loss=f"{mean[1]:.3g}", accuracy=f"{100 * mean[2]:.1f} %",
+                            spikes="+".join(f"{s:.0f}" for s in mean[3 : 3 + n]))  # fmt: skip
+            self._row[:] = 0.0
+
+    def _evaluate(self, quiet, with_test, bar=None):
+        """Validate, test at the end of an epoch, and write a row of the trace."""
+        trainer, activity = self.trainer, self.trainer.activity
+        start = time.perf_counter()
+        validation = trainer.validate()
+        n_layers = len(trainer.net.layers)
+        test = trainer.test() if with_test else None
+        if with_test:
+            self._write_raster()
+        steps = activity.per_sample(activity.steps)
+        samples, n_steps = max(1, int(activity.samples)), max(1, trainer.n_steps)
+        has_validation = len(trainer.validation_rows) > 0
+        row = {
+            "epoch": trainer.epoch + trainer.batch / trainer.n_batches,
+            "learning_rate": trainer.optimizer.learning_rate,
+            "train_loss": trainer.totals[0] / samples if activity.samples else np.nan,
+            "train_accuracy": trainer.totals[1] / samples if activity.samples else np.nan,
+            "validation_loss": validation.loss,
+            "validation_accuracy": validation.accuracy if has_validation else np.nan,
+            "test_loss": test.loss if test else np.nan,
+            "test_accuracy": test.accuracy if test else np.nan,
+            "train_spikes": activity.per_sample(activity.spikes),
+            "test_spikes": test.spikes if test else np.full(n_layers, np.nan),
+            "silent": activity.silent(),
+            "capped": activity.per_sample(activity.capped),
+            "suppressed": activity.per_sample(activity.suppressed),
+            "steps": steps,
+            "step_length": trainer.preset.duration / np.maximum(steps, 1.0),
+            "gradient_norm": trainer.norms / n_steps,
+            "without_gradient": activity.per_sample(activity.constant),
+            "seconds_training": trainer.seconds,
+            "seconds_evaluation": time.perf_counter() - start,
+        }
+        if with_test:
+            self.trace.set_confusion(test.confusion)
+        self.trace.set_weights("best", trainer.best_weights)
+        self.trace.set_weights("last", trainer.net.weights)
+        self.trace.append_epoch(row)
+        self._warn(row)
+        if not quiet and with_test:
+            print(self._epoch_line(row))
+        trainer.reset_totals()
+        return row
+
+    def _epoch_line(self, row):
+        parts = [f"epoch {row['epoch']:.0f}:"]
+        parts.append(f"loss {row['train_loss']:.3g}, training {100 * row['train_accuracy']:.2f} %,")
+        if np.isfinite(row["validation_accuracy"]):
+            parts.append(f"validation {100 * row['validation_accuracy']:.2f} %,")
+        parts.append(f"test {100 * row['test_accuracy']:.2f} %,")
+        parts.append("spikes/sample " + " + ".join(f"{s:.0f}" for s in row["test_spikes"]))
+        parts.append(f"({row['seconds_training']:.1f} s)")
+        return " ".join(parts)
+
+    def _warn(self, row):
+        if self._warned:
+            return
+        for k in range(len(row["suppressed"])):
+            if row["suppressed"][k] > 0 and self.trainer.preset.max_spikes[k] > 1:
+                print(f"warning: layer {k}: {row['suppressed'][k]:.2g} neurons a sample would "
+                      f"spike beyond the cap of {self.trainer.preset.max_spikes[k]}",
+                      file=sys.stderr)  # fmt: skip
+                self._warned = True
+            if row["silent"][k] >= 1.0:
+                print(f"warning: layer {k} is silent: no neuron spiked", file=sys.stderr)
+                self._warned = True
+
+    def _write_raster(self):
+        trainer = self.trainer
+        n = min(RASTER_SAMPLES, len(trainer.data.test))
+        inputs = trainer.data.test.select(np.arange(n))
+        out = trainer.net.forward(inputs, differentiable=False)
+        self.trace.set_raster(
+            [inputs, *(layer.spikes for layer in trainer.net.layers)],
+            trainer.data.test_labels[:n],
+            trainer.loss.predict(out),
+        )
+
+
+def _newest_unfinished(config):
+    """The newest trace in runs/ of that configuration that is not finished."""
+    candidates = sorted(Path("runs").glob("*.h5"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in candidates:
+        try:
+            with Trace(path) as trace:
+                same = trace.config == _as_json(config)
+                if same and trace.status != "finished":
+                    return path
+        except TraceError:
+            continue
+    raise ValueError("resume: no unfinished run of these options in runs/; accepted: a trace")
+
+
+def _as_json(config):
+    return json.loads(json.dumps(config))
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    threads = cli.set_threads(args.threads)
+    resume = args.resume is not None
+    if resume:
+        output = _newest_unfinished(config_of(args)) if args.resume is True else args.resume
+        with Trace(output) as trace:
+            config = trace.config
+    else:
+        config = config_of(args)
+        output = Path(args.output) if args.output else default_output(config)
+        if output.exists() and not args.overwrite:
+            raise TraceError(f"{output}: exists; accepted: another --output, or --overwrite")
+    run = Run(config, output, args.data_dir, args.overwrite, resume, threads,
+              args.checkpoint_every)  # fmt: skip
+    trainer = run.trainer
+    if not args.quiet:
+        sizes = [trainer.net.layers[0].weights.shape[0]]
+        sizes += [layer.weights.shape[1] for layer in trainer.net.layers]
+        print(f"{'-'.join(map(str, sizes))} neurons, {trainer.scheme.label}, "
+              f"{len(trainer.train_rows)} training samples, {threads} threads, seed "
+              f"{trainer.seed}; compiling takes up to half a minute the first time")  # fmt: skip
+    try:
+        row = run.train(args.quiet)
+    except Interrupted as error:
+        print(f"stopped in epoch {trainer.epoch + 1}; what was learnt is in {output}; go on with\n"
+              f"    python -m lifnum.train --resume {output}")  # fmt: skip
+        return error.args[0]
+    if row is not None:
+        print(f"test accuracy {100 * row['test_accuracy']:.2f} %")
+    print(f"trace in {output}; draw it with\n    python -m analysis.training {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run("lifnum.train", main))

@@ -1,0 +1,85 @@
+"""Random small networks, run by the kernels and by the oracle."""
+
+import naive
+import numpy as np
+
+from lifnum import Network, Neuron, Scheme, SpikeTrains
+
+DURATION = 2.0
+
+# every method, with a step that is coarse against the time constants used here
+METHODS = [
+    ("exact", None, None),
+    ("euler", None, 0.1),
+    ("rk2", None, 0.15),
+    ("rk4", None, 0.15),
+    ("ps", 1, 0.1),
+    ("ps", 3, 0.2),
+    ("ps", 5, 0.3),
+    ("ps", 32, 0.4),
+    ("backward-euler", None, 0.1),
+    ("trapezoidal", None, 0.1),
+    ("exponential-euler", None, 0.1),
+]
+
+# (tau_s, tau): tau = tau_s, 2 tau_s, 6 tau_s and tau_s / 3
+TIME_CONSTANTS = [(0.5, 0.5), (0.5, 1.0), (0.2, 1.2), (0.9, 0.3)]
+
+
+def schemes(interpolations, gradient=None):
+    """Every method with every one of these interpolations."""
+    return [
+        Scheme(method, order, 0.1 if interpolation == "none" else dt, interpolation, gradient)
+        for method, order, dt in METHODS
+        for interpolation in interpolations
+    ]
+
+
+def label(scheme):
+    return f"{scheme.method}{scheme.order or ''}-{scheme.interpolation}"
+
+
+class Case:
+    """A network and its input, as lifnum objects and as the oracle's plain lists."""
+
+    def __init__(self, rng, scheme, time_constants, depth=2, theta=1.0, delta_theta=0.7):
+        self.scheme = scheme
+        sizes = [4, 3, 3, 2][: depth + 1]
+        self.neurons = [Neuron(*time_constants, theta, delta_theta, 12) for _ in range(depth)]
+        scale = 1.0 / np.sqrt(min(time_constants))
+        self.weights = [
+            rng.normal(0.9, 1.2, (n_pre, n_post)) * scale for n_pre, n_post in zip(sizes, sizes[1:])
+        ]
+        n = 7
+        self.times, self.indices = np.sort(rng.uniform(0, 1.5, n)), rng.integers(0, 4, n)
+        self.spikes = SpikeTrains.from_samples([(self.times, self.indices)], 4)
+
+    def network(self):
+        return Network(list(zip(self.weights, self.neurons)), self.scheme, DURATION)
+
+    def oracle(self, weights=None, inputs=None, conditioning=None):
+        """Spikes of every layer."""
+        return naive.simulate(
+            inputs or list(zip(*self.spikes[0])), weights or self.weights, self.neurons,
+            self.scheme, DURATION, conditioning,
+        )  # fmt: skip
+
+
+def well_conditioned(make, n, most_tries=200):
+    """n cases far from grazing that spike at the output, and the share of draws discarded.
+
+    Near grazing the problem itself is ill-conditioned: every spike's slope is at least 0.02
+    theta / tau here, and no missed peak is within 1e-6 theta.
+    """
+    kept, grazing, tried = [], 0, 0
+    while len(kept) < n:
+        tried += 1
+        assert tried <= most_tries
+        case = make()
+        conditioning = naive.Conditioning()
+        layers = case.oracle(conditioning=conditioning)
+        if conditioning.slope < 0.02 or conditioning.peak < 1e-6:
+            grazing += 1
+        elif layers[-1]:
+            kept.append(case)
+    return kept, grazing / tried
