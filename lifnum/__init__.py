@@ -3,5 +3,6 @@
 from lifnum._version import __version__
 from lifnum.network import Network, Neuron, Scheme, SimulationError
 from lifnum.spikes import SpikeTrains
+from lifnum.trainer import load
 
-__all__ = ["Network", "Neuron", "Scheme", "SimulationError", "SpikeTrains", "__version__"]
+__all__ = ["Network", "Neuron", "Scheme", "SimulationError", "SpikeTrains", "__version__", "load"]

@@ -15,6 +15,7 @@ from lifnum import presets
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.network import Network, Neuron, Scheme, SimulationError
 from lifnum.optimizers import OPTIMIZERS
+from lifnum.trace import Trace
 
 EVALUATION_BATCH = 250
 
@@ -315,3 +316,25 @@ def network_of(config, weights):
     preset = presets.from_config(config["preset"])
     scheme = Scheme(**config["scheme"])
     return build_network(preset, scheme, weights), build_loss(preset), preset
+
+
+def load(path, which="last"):
+    """The network of a trace.
+
+    Parameters
+    ----------
+    path : path
+    which : {"last", "best", "initial"}
+        Its weights.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TraceError
+        No such file, not a trace, or damaged.
+    """
+    with Trace(path) as trace:
+        return network_of(trace.config, trace.weights(which))[0]

@@ -50,7 +50,7 @@ def test_adjusted_equals_the_complex_step(scheme, depth):
         zero = [np.zeros_like(w) for w in case.weights]
         still = np.zeros(len(case.times))
         for layer, w in enumerate(case.weights):
-            if depth == 1 or layer == 0 and taus == (0.5, 1.0):  # every parameter
+            if depth == 1 or (layer == 0 and taus == (0.5, 1.0)):  # every parameter
                 reference = np.zeros_like(w)
                 for index in np.ndindex(w.shape):
                     one = [z.copy() for z in zero]
@@ -178,9 +178,7 @@ def test_capped_neurons_receive_no_gradient_after_their_last_spike():
 def test_ttfs_loss_through_two_layers_equals_central_differences():
     rng = np.random.default_rng(7)
     scheme = Scheme("ps", 3, 0.1)
-    case = cases.well_conditioned(
-        lambda: cases.Case(rng, scheme, (0.5, 1.0), 2), 1
-    )[0][0]
+    case = cases.well_conditioned(lambda: cases.Case(rng, scheme, (0.5, 1.0), 2), 1)[0][0]
     loss, labels = TimeToFirstSpike(0.3, cases.DURATION), np.array([1])
     net = case.network()
 

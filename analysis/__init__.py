@@ -1,0 +1,1 @@
+"""Scripts that read traces and draw figures: python -m analysis.<name>."""
