@@ -1,5 +1,6 @@
 """For property tests of integrators and networks: strategies, an analytic solution, a checker."""
 
+import itertools
 import warnings
 from math import factorial
 from typing import NamedTuple
@@ -79,7 +80,7 @@ def networks(duration=2.0, max_depth=3, max_width=4, n_inputs=None):
         sizes = [n_inputs or draw(st.integers(1, max_width))]
         sizes += [draw(st.integers(1, max_width)) for _ in range(depth)]
         layers = []
-        for n_pre, n_post in zip(sizes, sizes[1:]):
+        for n_pre, n_post in itertools.pairwise(sizes):
             row = st.lists(st.floats(-10, 10), min_size=n_post, max_size=n_post)
             w = draw(st.lists(row, min_size=n_pre, max_size=n_pre))
             layers.append((np.array(w, np.float64).reshape(n_pre, n_post), draw(neurons())))

@@ -1,5 +1,7 @@
 """Random small networks, run by the kernels and by the oracle."""
 
+import itertools
+
 import naive
 import numpy as np
 
@@ -48,7 +50,8 @@ class Case:
         self.neurons = [Neuron(*time_constants, theta, delta_theta, 12) for _ in range(depth)]
         scale = 1.0 / np.sqrt(min(time_constants))
         self.weights = [
-            rng.normal(0.9, 1.2, (n_pre, n_post)) * scale for n_pre, n_post in zip(sizes, sizes[1:])
+            rng.normal(0.9, 1.2, (n_pre, n_post)) * scale
+            for n_pre, n_post in itertools.pairwise(sizes)
         ]
         n = 7
         self.times, self.indices = np.sort(rng.uniform(0, 1.5, n)), rng.integers(0, 4, n)

@@ -32,7 +32,7 @@ def test_check_integrator_accepts_a_users_plain_python():
 
 
 def test_check_integrator_refuses_an_overclaimed_order():
-    with pytest.raises(AssertionError, match="order: measured .*, claimed 2"):
+    with pytest.raises(AssertionError, match=r"order: measured .*, claimed 2"):
         testing.check_integrator(backward_euler, order=2)
 
 

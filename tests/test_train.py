@@ -1,0 +1,339 @@
+"""The command lines: a run, its trace, its resumption, and one line for bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import lifnum
+from analysis import training as drawing
+from lifnum import checkpoint, cli, evaluate, optimizers, train
+from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = ["--hidden", "12", "--limit-train", "200", "--limit-test", "50", "--epochs", "2"]
+
+
+def run(*arguments):
+    return cli.run("lifnum.train", train.main, ["--method", "euler", *SMALL, *arguments])
+
+
+def datasets_of(path):
+    """Every dataset of a trace but the timings, as arrays."""
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and name.split("/")[-1] not in TIMINGS:
+            found[name] = item[()]
+
+    with h5py.File(path, "r", swmr=True) as file:
+        file.visititems(visit)
+    # which slot holds the valid weights depends on how often they were written
+    return {k: v for k, v in found.items() if not k.startswith(("weights/", "confusion"))}
+
+
+def assert_equal_runs(a, b):
+    one, two = datasets_of(a), datasets_of(b)
+    assert one.keys() == two.keys()
+    for name in one:
+        assert np.array_equal(one[name], two[name], equal_nan=one[name].dtype.kind == "f"), name
+    with Trace(a) as x, Trace(b) as y:
+        for which in ("initial", "best", "last"):
+            for v, w in zip(x.weights(which), y.weights(which)):
+                assert (v == w).all()
+        assert (x.confusion == y.confusion).all()
+
+
+def test_a_run_writes_a_complete_trace_that_loads_and_evaluates(in_tmp, capsys):
+    assert run() == 0
+    path = Path("runs/digits-euler-dt0.001-s0.h5")
+    out = capsys.readouterr().out
+    assert str(path) in out and "python -m analysis.training" in out and "test accuracy" in out
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name]  # no leftovers
+    with Trace(path) as trace:
+        assert trace.status == "finished" and trace.config["scheme"]["method"] == "euler"
+        epochs = trace.epochs
+        assert epochs.keys() == EPOCHS.keys() and len(epochs["epoch"]) == 2
+        assert trace.batches.keys() == BATCHES.keys()
+        accuracy = epochs["test_accuracy"][-1]
+        assert trace.confusion.sum() == 50
+        assert np.trace(trace.confusion[:, :10]) == round(50 * accuracy)
+        assert trace.raster["count"] if "count" in trace.raster else len(trace.raster["time"])
+        weights = trace.weights("last")
+    net = lifnum.load(path)
+    assert all((a == b).all() for a, b in zip(net.weights, weights))
+    assert cli.run("lifnum.evaluate", evaluate.main, [str(path)]) == 0
+    assert f"accuracy {100 * accuracy:.2f} %" in capsys.readouterr().out
+    assert run("--quiet") == 0  # numbered, not overwritten
+    assert Path("runs/digits-euler-dt0.001-s0-2.h5").exists()
+    assert_equal_runs(path, "runs/digits-euler-dt0.001-s0-2.h5")
+
+
+def test_the_figure_of_a_run_is_drawn_and_foreign_files_are_named(in_tmp, capsys):
+    run("--output", "a.h5", "--quiet")
+    Path("b.h5").write_bytes(b"not HDF5")
+    for ending in ("png", "pdf"):
+        arguments = ["a.h5", "b.h5", "--out", f"a.{ending}"]
+        assert cli.run("analysis.training", drawing.main, arguments) == 0
+        assert Path(f"a.{ending}").stat().st_size > 10_000
+    assert "skipped: b.h5" in capsys.readouterr().err
+    assert cli.run("analysis.training", drawing.main, ["b.h5"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--method", "eular"], "method is 'eular'; accepted: exact, euler"),
+        (["--method", "ps"], "order is None; accepted: an integer from 1 to 32"),
+        (["--method", "ps", "--order", "33"], "order is 33"),
+        (["--method", "euler", "--order", "2"], "order is 2"),
+        (["--dt", "0"], "dt is 0.0; accepted: a finite number > 0"),
+        (["--dt", "nan"], "dt is nan"),
+        (["--dt", "1e-12"], "at most 1e+08 steps"),
+        (["--theta", "0"], "theta is 0.0"),
+        (["--delta-theta", "-1"], "delta_theta is -1.0"),
+        (["--theta", "1", "2", "3"], "theta has 3 values; accepted: 1 or 2"),
+        (["--interpolation", "cubic"], "interpolation is 'cubic'; accepted: none, linear, dense"),
+        (["--interpolation", "none", "--gradient", "adjusted"], "gradient is 'adjusted'"),
+        (["--preset", "imagenet"], "preset is 'imagenet'"),
+        (["--dataset", "imagenet"], "dataset is 'imagenet'"),
+        (["--dataset", "mnist", "--data-dir", "nowhere"], "sought train-images"),
+        (["--loss", "mse"], "loss is 'mse'; accepted: spike-count, ttfs"),
+        (["--weights", "gauss:0:1"], "weights is 'gauss:0:1'"),
+        (["--validation-share", "1"], "validation_share is 1.0"),
+        (["--resume", "nothere.h5"], "nothere.h5: no such file"),
+        (["--resume"], "resume: no unfinished run"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(in_tmp, capsys, monkeypatch, arguments, message):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", offline)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list(Path().rglob("*.h5"))
+
+
+def test_a_trace_is_never_overwritten_without_being_asked(in_tmp, capsys):
+    run("--output", "a.h5", "--quiet")
+    before = Path("a.h5").read_bytes()
+    assert run("--output", "a.h5") == 2
+    assert "a.h5: exists" in capsys.readouterr().err and Path("a.h5").read_bytes() == before
+    assert run("--output", "a.h5", "--overwrite", "--quiet", "--seed", "1") == 0
+
+
+def test_an_unstable_step_is_warned_about(in_tmp):
+    with pytest.warns(RuntimeWarning, match="stability limit of euler"):
+        lifnum.Network(
+            [(np.ones((1, 1)), lifnum.Neuron(0.1, 0.2))], lifnum.Scheme("euler", dt=0.5), 1.0
+        )
+
+
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        ([np.ones((2, 3)), np.ones((2, 3))], r"weights of layer 1 have shape \(2, 3\)"),
+        ([np.array([[np.nan]])], "weights of layer 0 hold NaN or inf"),
+        ([np.ones(3)], "weights of layer 0 are float64 of shape"),
+        ([np.ones((1, 1), int)], "weights of layer 0 are int64"),
+        ([np.ones((1, 1)), np.ones((1, 1), np.float32)], "accepted: float64, as in layer 0"),
+    ],
+)
+def test_wrong_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        lifnum.Network([(w, lifnum.Neuron()) for w in weights], lifnum.Scheme(), 1.0)
+
+
+def command(*arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-m", "lifnum.train", "--method", "euler", *SMALL, *arguments]
+    return subprocess.Popen(
+        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+LONG = ["--epochs", "12", "--checkpoint-every", "0.05"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_resumes_to_the_same_bits(in_tmp, number):
+    assert run(*LONG, "--output", "whole.h5", "--quiet") == 0
+    process = command(*LONG, "--output", "cut.h5")
+    wait_for(
+        lambda: len(list(Path().glob("cut.h5.checkpoint-*"))) == 2 or process.poll() is not None
+    )
+    process.send_signal(number)
+    out, error = process.communicate(timeout=120)
+    expected = -number if number == signal.SIGKILL else 128 + number
+    assert process.returncode == expected, error
+    with Trace("cut.h5") as trace:
+        assert trace.status != "finished"
+    if number != signal.SIGKILL:
+        assert "--resume cut.h5" in out
+    assert cli.run("lifnum.train", train.main, ["--resume", "cut.h5", "--quiet"]) == 0
+    assert_equal_runs("whole.h5", "cut.h5")
+    assert cli.run("lifnum.train", train.main, ["--resume", "cut.h5"]) == 2  # finished
+
+
+def test_a_second_process_on_the_same_output_is_refused(in_tmp, capsys):
+    process = command("--epochs", "200", "--output", "a.h5")
+    wait_for(lambda: Path("a.h5").exists() or process.poll() is not None)
+    assert run("--output", "a.h5", "--overwrite") == 2
+    assert "another process is writing it" in capsys.readouterr().err
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+
+
+def header():
+    return {"config": {"answer": 42}, "seed": 0}
+
+
+def row(columns, value, n_layers=1):
+    return {k: np.full(n_layers, value) if per_layer else value
+            for k, per_layer in columns.items()}  # fmt: skip
+
+
+def test_a_reader_never_sees_half_a_row(tmp_path):
+    path = tmp_path / "a.h5"
+    writer = TraceWriter(path, header(), [np.zeros((2, 3))], 2)
+    for k in range(60):
+        writer.append_epoch(row(EPOCHS, float(k)))
+        writer.set_weights("last", [np.full((2, 3), float(k))])
+        with Trace(path) as trace:
+            epochs = trace.epochs
+            assert {len(c) for c in epochs.values()} == {k + 1}
+            assert (trace.weights("last")[0] == k).all()
+    writer.close("finished")
+
+
+def test_a_row_with_a_missing_or_unknown_column_is_refused(tmp_path):
+    writer = TraceWriter(tmp_path / "a.h5", header(), [np.zeros((2, 3))], 2)
+    with pytest.raises(TraceError, match="loss"):
+        writer.append_batch({k: v for k, v in row(BATCHES, 1.0).items() if k != "loss"})
+    writer.close("interrupted")
+
+
+def test_truncated_traces_are_an_error_or_a_correct_read(tmp_path):
+    path = tmp_path / "a.h5"
+    writer = TraceWriter(path, header(), [np.zeros((20, 30))], 2)
+    writer.append_epoch(row(EPOCHS, 1.0))
+    writer.close("finished")
+    content = path.read_bytes()
+    for k in range(20):
+        path.write_bytes(content[: len(content) * k // 20])
+        with pytest.raises(TraceError, match=r"a\.h5"), Trace(path) as trace:
+            assert trace.epochs["epoch"].tolist() == [1.0]
+            trace.weights("initial")
+            raise TraceError("a.h5 read correctly")
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    trace = tmp_path / "a.h5"
+    for k in range(4):
+        checkpoint.save(trace, {"x": np.full(3, float(k))}, {"epoch": k, "big": 2**80})
+    files = sorted(tmp_path.glob("*checkpoint*"))
+    assert len(files) == 2
+    arrays, numbers = checkpoint.load_latest(trace)
+    assert numbers == {"epoch": 3, "big": 2**80} and (arrays["x"] == 3).all()
+    content = bytearray(files[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    files[-1].write_bytes(content)
+    assert checkpoint.load_latest(trace)[1]["epoch"] == 2
+    files[0].write_bytes(b"short")
+    with pytest.raises(checkpoint.CheckpointError, match="no usable checkpoint"):
+        checkpoint.load_latest(trace)
+
+
+def test_no_module_reads_pickles():
+    for path in ROOT.glob("*/*.py"):
+        if path.parent.name in ("lifnum", "analysis"):
+            text = path.read_text()
+            assert "import pickle" not in text and "allow_pickle=True" not in text
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_equals_its_textbook_form(dtype):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(7, 5)).astype(dtype)
+    expected, m, v = w.astype(float), 0.0, 0.0
+    adam = optimizers.Adam([w], 1e-2)
+    for step in range(1, 6):
+        g = rng.normal(size=w.shape).astype(dtype)
+        adam.step([g])
+        m, v = 0.9 * m + 0.1 * g.astype(float), 0.999 * v + 0.001 * g.astype(float) ** 2
+        expected -= 1e-2 * m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    np.testing.assert_allclose(w, expected, rtol=0, atol=1e-14 if dtype == np.float64 else 2e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 4])
+def test_results_do_not_depend_on_the_number_of_threads(in_tmp, threads):
+    """A batch whose size no number of threads divides, wide layers of several tiles."""
+    options = ["--hidden", "430", "--batch-size", "7", "--quiet", "--epochs", "1"]
+    assert run(*options, "--output", "a.h5") == 0
+    process = command(*options, "--output", "b.h5", "--threads", str(threads))
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    with Trace("b.h5") as trace:
+        assert trace.header["threads"] == threads
+    assert_equal_runs("a.h5", "b.h5")
+
+
+def test_the_kernel_cache_is_keyed_by_the_sources_of_kernels(tmp_path):
+    from lifnum.compiler import sources_digest
+
+    (tmp_path / "a.py").write_text("@kernel\ndef f(): ...\n")
+    (tmp_path / "b.py").write_text("no compiled code here\n")
+    before = sources_digest(tmp_path, "1")
+    (tmp_path / "b.py").write_text("changed\n")
+    assert sources_digest(tmp_path, "1") == before
+    (tmp_path / "a.py").write_text("@kernel\ndef f(): pass\n")
+    assert sources_digest(tmp_path, "1") != before != sources_digest(tmp_path, "2")
+
+
+def test_files_with_kernels_import_from_each_other_only():
+    """Else an edit of another file could leave a stale kernel in the cache."""
+    import ast
+
+    sources = {p.stem: p.read_text() for p in (ROOT / "lifnum").glob("*.py")}
+    compiled = {name for name, text in sources.items() if "@kernel" in text or "@parallel" in text}
+    assert {"layer", "crossing", "integrators"} <= compiled
+    keyed = {name for name, text in sources.items() if "kernel" in text}
+    for name in compiled:
+        for node in ast.walk(ast.parse(sources[name])):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lifnum."):
+                assert node.module.removeprefix("lifnum.") in keyed, name
+
+
+def test_the_configuration_is_complete_json(in_tmp):
+    run("--output", "a.h5", "--quiet")
+    with Trace("a.h5") as trace:
+        config = json.loads(json.dumps(trace.config))
+        assert {
+            "lifnum",
+            "numpy",
+            "numba",
+            "cpu",
+            "threads",
+            "created",
+            "command",
+        } <= trace.header.keys()
+    again = train.trainer_of(config)
+    assert again.preset.hidden == (12,) and again.scheme.dt == 1e-3
