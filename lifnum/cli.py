@@ -89,16 +89,20 @@ def add_threads(group):
                        help="results do not depend on it (default: all cores)")  # fmt: skip
 
 
-def set_threads(n):
-    """Set the number of threads, more than the cores too, before the first parallel kernel."""
+def set_threads(n, argv=None):
+    """Set the number of threads and return it.
+
+    Numba fixes the size of its pool when it is imported. For more threads than that the program
+    starts anew, unless it was called from Python (with argv) instead of the command line.
+    """
     if n is not None:
-        os.environ["NUMBA_NUM_THREADS"] = str(n)
-        try:
-            numba.config.reload_config()
-        except RuntimeError:
-            raise ValueError(
-                f"threads is {n}; can not be changed after the first computation"
-            ) from None
+        if n > numba.config.NUMBA_NUM_THREADS:
+            if argv is not None:
+                raise ValueError(
+                    f"threads is {n}; accepted here: 1 to {numba.config.NUMBA_NUM_THREADS}"
+                )
+            os.environ["NUMBA_NUM_THREADS"] = str(n)
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         numba.set_num_threads(n)
     return numba.get_num_threads()
 

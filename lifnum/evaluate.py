@@ -38,7 +38,7 @@ def confusion_lines(confusion):
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    threads = cli.set_threads(args.threads)
+    threads = cli.set_threads(args.threads, argv)
     with Trace(args.trace) as trace:
         config, weights, status = trace.config, trace.weights(args.weights), trace.status
     if status != "finished":

@@ -1,8 +1,8 @@
 """Numerical methods as propagators: I(h) = a(h) I0, u(h) = c(h) I0 + b(h) u0.
 
 Only formulas of one step of length h and their derivatives stand here, written once for CPU, CUDA
-and complex numbers: scalar functions that allocate nothing. Call their ``py_func`` with a complex h
-to differentiate.
+and complex numbers: scalar functions that allocate nothing. (To differentiate `exact` by a complex
+h, call ``exact_propagator.py_func``: Numba's complex expm1 cancels.)
 """
 
 from typing import NamedTuple

@@ -351,7 +351,9 @@ class Trace:
             raise TraceError(f"{path}: no such file")
         self._size = self.path.stat().st_size
         try:
-            self._file = h5py.File(self.path, "r", libver="latest", swmr=True)
+            self._file = h5py.File(self.path, "r", libver="latest", swmr=self._is_open())
+        except TraceError:
+            raise
         except (OSError, RuntimeError, ValueError) as error:
             raise TraceError(f"{path}: no readable HDF5 file ({_line(error)})") from None
         try:
@@ -359,6 +361,18 @@ class Trace:
         except TraceError:
             self.close()
             raise
+
+    def _is_open(self):
+        """Whether a writer has the file open, or was killed: then only SWMR mode reads it.
+
+        A closed file is opened without: HDF5 then refuses one that is truncated, while SWMR mode
+        may wait for the missing part for ever. The flags stand in byte 11 of the superblock.
+        """
+        with open(self.path, "rb") as stream:
+            superblock = stream.read(48)
+        if len(superblock) < 48 or superblock[:8] != b"\x89HDF\r\n\x1a\n" or superblock[8] != 3:
+            raise TraceError(f"{self.path}: no trace, or truncated")
+        return superblock[11] != 0
 
     def _read_header(self):
         def read():

@@ -412,7 +412,7 @@ def _as_json(config):
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    threads = cli.set_threads(args.threads)
+    threads = cli.set_threads(args.threads, argv)
     resume = args.resume is not None
     if resume:
         output = _newest_unfinished(config_of(args)) if args.resume is True else args.resume

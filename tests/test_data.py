@@ -149,7 +149,7 @@ def test_missing_files_are_fetched_from_the_mirrors_in_turn(tmp_path, monkeypatc
         raise OSError("no network")
 
     monkeypatch.setattr("pooch.retrieve", retrieve)
-    with pytest.raises(datasets.DataError, match="sought train-images.*fashion-mnist") as error:
+    with pytest.raises(datasets.DataError, match=r"sought train-images.*fashion-mnist") as error:
         datasets.load("fashion-mnist", tmp_path)
     assert "\n" not in str(error.value)
     assert [url.split("/")[2] for url in tried] == [
@@ -193,7 +193,7 @@ def test_a_users_spike_trains_are_read_and_checked(tmp_path, ending):
     arrays = user_arrays()
     del arrays["test", "labels"]
     path = write_user_file(tmp_path / f"less{ending}", arrays)
-    with pytest.raises(datasets.DataError, match="has no array test.labels"):
+    with pytest.raises(datasets.DataError, match=r"has no array test.labels"):
         datasets.load(str(path))
 
 
