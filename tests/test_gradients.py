@@ -119,7 +119,7 @@ def test_piggyback_equals_eventprop(scheme, depth):
 
 
 def test_piggyback_equals_adjusted_for_exact_with_dense():
-    """The general adjoint, forced by a chord-free copy of the same trajectory at 1e-12."""
+    """The analytical adjoint, asked for by name, is the derivative of the exact simulation."""
     rng = np.random.default_rng(5)
     for taus in cases.TIME_CONSTANTS:
         scheme = Scheme("exact", gradient="piggyback")

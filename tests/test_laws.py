@@ -137,3 +137,21 @@ def test_an_overflow_names_layer_and_sample():
     net = Network([(np.array([[1e308]]), Neuron(1.0, 2.0, 1.0))], Scheme(), 2.0)
     with pytest.raises(SimulationError, match="layer 0, sample 1"):
         net.forward(trains)
+
+
+@pytest.mark.parametrize(
+    "scheme", [s for s in cases.schemes(["dense"]) if s.order != 1], ids=cases.label
+)
+def test_under_dense_the_potential_never_exceeds_theta(scheme):
+    """The poster's first figure: interpolation removes the overshoot of a clocked neuron."""
+    rng = np.random.default_rng(12)
+    times = np.linspace(0.0, cases.DURATION, 1001)
+    highest = {}
+    for interpolation in ("dense", "none"):
+        one = Scheme(scheme.method, scheme.order, scheme.dt or 0.1, interpolation)
+        case = cases.Case(rng, one, (0.5, 1.0), 1)
+        case.neurons = [Neuron(0.5, 1.0, 1.0, 0.7, 1000)]
+        case.weights = [np.full((4, 3), 9.0)]
+        highest[interpolation] = case.network().potential(case.spikes, times).max()
+    assert 0.9 < highest["dense"] <= 1.0 + 1e-12  # rounding of the dense output at a crossing
+    assert highest["none"] > 1.05
