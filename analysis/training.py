@@ -1,6 +1,5 @@
 """python -m analysis.training: loss, accuracy, spike counts and a raster of one or several runs."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from lifnum.trace import Trace, TraceError
 
 
 def parser():
-    p = argparse.ArgumentParser(
+    p = cli.Parser(
         prog="python -m analysis.training",
         description="Draw the course of training of one or several traces, and the spikes of one "
         "test sample of the first, into one figure.",
-        formatter_class=cli.formatter,
     )
     p.add_argument("traces", nargs="+", metavar="TRACE")
     p.add_argument("--out", metavar="FILE",

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 import warnings
 
 import numba
@@ -16,8 +17,18 @@ from lifnum.network import GRADIENTS, Scheme
 INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
 
 
-def formatter(prog):
-    return argparse.HelpFormatter(prog, max_help_position=32, width=96)
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line; its epilog keeps its line breaks."""
+
+    def __init__(self, **options):
+        def formatter(prog):
+            return argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=96)
+
+        description = textwrap.fill(options.pop("description"), 96)
+        super().__init__(formatter_class=formatter, description=description, **options)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def positive(kind):

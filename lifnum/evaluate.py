@@ -1,6 +1,5 @@
 """python -m lifnum.evaluate: a trained network on its test set."""
 
-import argparse
 import sys
 import time
 
@@ -11,11 +10,10 @@ from lifnum.trace import Trace
 
 
 def parser():
-    p = argparse.ArgumentParser(
+    p = cli.Parser(
         prog="python -m lifnum.evaluate",
         description="Load the network of a trace and evaluate it: accuracy, confusion matrix, "
         "spike counts.",
-        formatter_class=cli.formatter,
     )
     p.add_argument("trace", help="trace of a run")
     p.add_argument("--weights", choices=("last", "best", "initial"), default="last",

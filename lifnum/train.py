@@ -1,6 +1,5 @@
 """python -m lifnum.train: train a spiking network, and keep a trace of the run."""
 
-import argparse
 import json
 import signal
 import sys
@@ -48,13 +47,37 @@ class _Signals:
             raise Interrupted(128 + self.received)
 
 
+def _preset_lines():
+    """The defaults that each preset brings, for --help."""
+
+    def text(values):
+        same = len(set(values)) == 1
+        return f"{values[0]}" if same else ",".join(f"{value}" for value in values)
+
+    lines = ["presets (a list is one value a layer):"]
+    for name, p in presets.PRESETS.items():
+        weights = text([f"{kind}:{a:g}:{b:g}" for kind, a, b in p.weights])
+        loss = f"ttfs, tau-loss {p.tau_loss:g}" if p.loss == "ttfs" else (
+            f"spike-count {p.target_true:g}/{p.target_false:g}"
+        )  # fmt: skip
+        lines += [
+            f"  {name}: hidden {','.join(map(str, p.hidden))}, theta {text(p.theta)}, "
+            f"tau-s {text(p.tau_s)}, tau {text(p.tau)}, max-spikes {text(p.max_spikes)},",
+            f"    duration {p.duration:g}, window {p.window:g}, weights {weights}, {loss},",
+            f"    {p.optimizer} {p.learning_rate:g} (x {p.lr_decay:g} every {p.lr_decay_every} "
+            f"epochs, floor {p.lr_floor:g}), batch {p.batch_size}, epochs {p.epochs}, "
+            f"validation {p.validation_share:g}",
+        ]
+    return "\n".join(lines)
+
+
 def parser():
-    p = argparse.ArgumentParser(
+    p = cli.Parser(
         prog="python -m lifnum.train",
         description="Train a spiking network whose neurons are integrated by the method of your "
         "choice. Times are in seconds. Writes one HDF5 trace; python -m analysis.training draws "
         "it, python -m lifnum.evaluate evaluates the network in it.",
-        formatter_class=cli.formatter,
+        epilog=_preset_lines(),
     )
     cli.add_scheme(p)
     cli.add_data(p, "digits")
