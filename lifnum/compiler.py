@@ -60,7 +60,15 @@ def _compiled(function, **options):
 
 
 def kernel(function):
-    """Compile a scalar function or the serial part of a kernel; never with fastmath."""
+    """Compile a function that allocates nothing; never with fastmath.
+
+    Without Numba's reference counting: its atomic increments cost more than a propagator.
+    """
+    return _compiled(function, _nrt=False, forceinline=True)
+
+
+def allocating_kernel(function):
+    """Compile the serial part of a kernel that allocates arrays."""
     return _compiled(function)
 
 

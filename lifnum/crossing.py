@@ -16,7 +16,7 @@ from lifnum.integrators import (
     horner,
     horner_derivative,
     propagator,
-    propagator_derivative,
+    propagator_and_derivative,
 )
 
 NONE, LINEAR, DENSE = range(3)
@@ -76,8 +76,7 @@ def first_root_concave(m, gap, i0, u0, h):
         s += step
         if s > h:
             return NO_CROSSING
-        a, c, b = propagator(m, s)
-        da, dc, db = propagator_derivative(m, s)
+        a, c, b, da, dc, db = propagator_and_derivative(m, s)
         # gap - (u(s) - u0), with u(s) - u0 = c I0 + (b - 1) u0 free of cancellation for small s
         missing = gap - (c * i0 + np.expm1(-s / m.tau) * u0)
         slope = dc * i0 + db * u0
@@ -197,18 +196,61 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
         s = first_root_series(m, gap, i0, u0, h, scratch)
     elif m.code == EXACT and m.tau != 2.0 * m.tau_s:
         s = first_root_concave(m, gap, i0, u0, h)
+    elif m.code == EXACT or m.code == EXPONENTIAL_EULER:
+        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
+        z = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
+        s = z if z < 0.0 else (-m.tau * np.log1p(-z) if z < 1.0 else h)
     else:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)
-        if m.code == EXACT or m.code == EXPONENTIAL_EULER:
-            s = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
-            if s >= 0.0:
-                s = -m.tau * np.log1p(-s) if s < 1.0 else h
-        else:
-            s = first_root_quadratic(gap, q1, q2, h, reached)
+        s = first_root_quadratic(gap, q1, q2, h, reached)
     if s < 0.0:
         return h if reached else NO_CROSSING
     s = min(s, h)
     return s if s > 0.0 else min(h, 5e-324)
+
+
+@kernel
+def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
+    """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).
+
+    Where both exponentials are powers of one, the root gives the propagator without any.
+    """
+    if m.code == EXACT and interpolation != LINEAR and m.tau == 2.0 * m.tau_s:
+        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
+        z = first_root_quadratic(theta - u0, q1, q2, 1.0 - b1, reached)
+        if z < 0.0 and not reached:
+            return NO_CROSSING, 1.0, 0.0, 1.0
+        b = 1.0 - z
+        if z > 0.0 and b > b1:
+            s = -m.tau * np.log1p(-z)
+            if s < h:
+                return s, b * b, m.tau * b * z, b
+        a, c, b = propagator(m, h)
+        return h, a, c, b
+    s = first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch)
+    a, c, b = propagator(m, max(s, 0.0))
+    return s, a, c, b
+
+
+@kernel
+def dense_derivatives(c, b, dc, db, i0, u0):
+    """(s_I, s_u, s_r, slope) from the propagator at the crossing; see `crossing_derivatives`."""
+    slope = dc * i0 + db * u0
+    if not slope > 0.0:
+        return 0.0, 0.0, 0.0, slope
+    return -c / slope, -b / slope, 0.0, slope
+
+
+@kernel
+def chord_derivatives(c, b, dc, db, theta, i0, u0, rest):
+    """(s_I, s_u, s_r, slope) from the propagator of the rest; see `crossing_derivatives`."""
+    rise = c * i0 + (b - 1.0) * u0
+    if not rise > 0.0:
+        return 0.0, 0.0, 0.0, rise
+    x = (theta - u0) / rise
+    scale = rest / rise
+    s_u = -scale - scale * x * (b - 1.0)
+    return -scale * x * c, s_u, x - scale * x * (dc * i0 + db * u0), rise / rest
 
 
 @kernel
@@ -218,18 +260,42 @@ def crossing_derivatives(m, interpolation, theta, i0, u0, s, rest):
     Zero where the slope of u at the crossing is not positive: such a spike passes no gradient.
     """
     if interpolation == DENSE:
-        a, c, b = propagator(m, s)
-        da, dc, db = propagator_derivative(m, s)
-        slope = dc * i0 + db * u0
-        if not slope > 0.0:
-            return 0.0, 0.0, 0.0, slope
-        return -c / slope, -b / slope, 0.0, slope
-    a, c, b = propagator(m, rest)
-    da, dc, db = propagator_derivative(m, rest)
-    rise = c * i0 + (b - 1.0) * u0
-    if not rise > 0.0:
-        return 0.0, 0.0, 0.0, rise
-    x = (theta - u0) / rise
-    scale = rest / rise
-    s_u = -scale - scale * x * (b - 1.0)
-    return -scale * x * c, s_u, x - scale * x * (dc * i0 + db * u0), rise / rest
+        a, c, b, da, dc, db = propagator_and_derivative(m, s)
+        return dense_derivatives(c, b, dc, db, i0, u0)
+    a, c, b, da, dc, db = propagator_and_derivative(m, rest)
+    return chord_derivatives(c, b, dc, db, theta, i0, u0, rest)
+
+
+@kernel
+def rest_adjoint(m, i0, u0, rest, lam_i, lam_u):
+    """Adjoint of (I0, u0) of a piece without a spike, and that of its length `rest`."""
+    a, c, b, da, dc, db = propagator_and_derivative(m, rest)
+    length = lam_i * da * i0 + lam_u * (dc * i0 + db * u0)
+    return a * lam_i + c * lam_u, b * lam_u, length
+
+
+@kernel
+def spike_adjoint(m, interpolation, theta, i0, u0, s, rest, tau_q, lam_i):
+    """Adjoint of (I0, u0) of a piece that ends in a spike after s; u is forgotten there.
+
+    tau_q: total derivative by the spike's time. Returns (lam_i, lam_u, the part of tau_q that goes
+    to the end of the step, whether u rises at the spike; if not, its time counts as a constant).
+    """
+    a, c, b, da, dc, db = propagator_and_derivative(m, s)
+    if interpolation == DENSE:
+        s_i, s_u, s_r, slope = dense_derivatives(c, b, dc, db, i0, u0)
+    else:
+        s_i, s_u, s_r, slope = crossing_derivatives(m, interpolation, theta, i0, u0, s, rest)
+    if not slope > 0.0:
+        return a * lam_i, 0.0, 0.0, False
+    sigma = tau_q + lam_i * da * i0
+    return a * lam_i + sigma * s_i, sigma * s_u, sigma * s_r, True
+
+
+@kernel
+def analytical_spike_adjoint(tau, theta, reset, current, e_q, lam_u):
+    """(lam_u before a spike, whether u rises there): the jump of the analytical adjoint."""
+    slope = current - theta / tau
+    if not slope > 0.0:
+        return 0.0, False
+    return -(e_q - lam_u * (current - reset / tau)) / slope, True

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lifnum.compiler import kernel
+from lifnum.compiler import allocating_kernel
 from lifnum.spikes import SpikeTrains
 
 
@@ -71,7 +71,7 @@ def _sorted_by_level(levels, times, spikes):
     return SpikeTrains._trusted(new_times, new_indices, offsets, n_pixels)
 
 
-@kernel
+@allocating_kernel
 def _counting_sort(levels, times, spikes, offsets, new_times, new_indices):
     place = np.empty(len(times) + 1, np.int64)
     for sample in range(len(levels)):

@@ -78,6 +78,11 @@ def power_series(order, tau_s, tau):
 def exact_propagator(h, tau_s, tau):
     """(a, c, b) of the exact solution; c does not cancel as tau_s -> tau, from either side."""
     slow, fast = max(tau, tau_s), min(tau, tau_s)
+    if slow == 2.0 * fast:  # one exponential is the square of the other
+        lost = -np.expm1(-h / slow)
+        e_slow = 1.0 - lost if lost.real < 0.5 else np.exp(-h / slow)
+        e_fast, c = e_slow * e_slow, slow * e_slow * lost
+        return (e_fast, c, e_slow) if tau_s < tau else (e_slow, c, e_fast)
     difference = 1.0 / fast - 1.0 / slow
     e_slow = np.exp(-h / slow)
     lost = -np.expm1(-h * difference)  # 1 - e_fast / e_slow = h difference phi(h difference)
@@ -112,13 +117,14 @@ def propagator(m, h):
     """(a, c, b) of a step of length h, in the time unit of tau."""
     if m.code == EXACT:
         return exact_propagator(h, m.tau_s, m.tau)
-    if m.code == PS:
+    if m.code == PS:  # the three series in one loop: the processor works on them side by side
         x = h / m.unit
-        return (
-            horner(m.series[0], x),
-            m.unit * horner(m.series[1], x),
-            horner(m.series[2], x),
-        )
+        a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
+        for p in range(m.order, -1, -1):
+            a = a * x + m.series[0, p]
+            c = c * x + m.series[1, p]
+            b = b * x + m.series[2, p]
+        return a, m.unit * c, b
     if m.code == BACKWARD_EULER:
         a, b = 1.0 / (1.0 + h / m.tau_s), 1.0 / (1.0 + h / m.tau)
         return a, h * a * b, b
@@ -130,27 +136,48 @@ def propagator(m, h):
 
 
 @kernel
-def propagator_derivative(m, h):
-    """(a', c', b') with respect to the step length h."""
+def remaining_propagator(m, rest, b_whole, b_part):
+    """(a, c, b) of the rest of a step whose whole and whose part before have these b.
+
+    The exact solution is a semigroup: with tau = 2 tau_s, where both exponentials are powers of
+    one, a division does.
+    """
+    if m.code == EXACT and m.tau == 2.0 * m.tau_s and b_whole > 0.0:
+        b = min(b_whole / b_part, 1.0)
+        return b * b, m.tau * b * (1.0 - b), b
+    return propagator(m, rest)
+
+
+@kernel
+def propagator_and_derivative(m, h):
+    """(a, c, b, a', c', b') of a step of length h: derivatives with respect to h."""
     if m.code == PS:
         x = h / m.unit
-        return (
-            horner_derivative(m.series[0], x) / m.unit,
-            horner_derivative(m.series[1], x),
-            horner_derivative(m.series[2], x) / m.unit,
-        )
+        a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
+        da, dc, db = a, c, b
+        for p in range(m.order, -1, -1):
+            da, a = da * x + a, a * x + m.series[0, p]
+            dc, c = dc * x + c, c * x + m.series[1, p]
+            db, b = db * x + b, b * x + m.series[2, p]
+        return a, m.unit * c, b, da / m.unit, dc, db / m.unit
     a, c, b = propagator(m, h)
     if m.code == EXACT:  # c' = a - c / tau = b - c / tau_s; the form used here never cancels
         slope = a - c / m.tau if m.tau_s < m.tau else b - c / m.tau_s
-        return -a / m.tau_s, slope, -b / m.tau
+        return a, c, b, -a / m.tau_s, slope, -b / m.tau
     if m.code == BACKWARD_EULER:
         slope = (1.0 - h * h / (m.tau * m.tau_s)) * (a * b) ** 2
-        return -a * a / m.tau_s, slope, -b * b / m.tau
+        return a, c, b, -a * a / m.tau_s, slope, -b * b / m.tau
     if m.code == TRAPEZOIDAL:
         x, y = 0.5 * h / m.tau_s, 0.5 * h / m.tau
         da, db = -1.0 / (m.tau_s * (1.0 + x) ** 2), -1.0 / (m.tau * (1.0 + y) ** 2)
-        return da, (1.0 - x * y) / ((1.0 + x) * (1.0 + y)) ** 2, db
-    return -a / m.tau_s, b, -b / m.tau
+        return a, c, b, da, (1.0 - x * y) / ((1.0 + x) * (1.0 + y)) ** 2, db
+    return a, c, b, -a / m.tau_s, b, -b / m.tau
+
+
+@kernel
+def propagator_derivative(m, h):
+    """(a', c', b') with respect to the step length h."""
+    return propagator_and_derivative(m, h)[3:]
 
 
 @kernel

@@ -11,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import kernel, parallel_kernel
+from lifnum.compiler import allocating_kernel, kernel, parallel_kernel
 from lifnum.crossing import (
     DENSE,
     LINEAR,
     NONE,
-    crossing_derivatives,
-    first_crossing,
+    analytical_spike_adjoint,
+    first_spike,
+    rest_adjoint,
+    spike_adjoint,
 )
 from lifnum.integrators import (
     EXACT,
@@ -25,6 +27,7 @@ from lifnum.integrators import (
     exact_propagator,
     propagator,
     propagator_derivative,
+    remaining_propagator,
 )
 
 # a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
@@ -32,6 +35,7 @@ GRID_TOLERANCE = 1e-9
 
 # neurons: the weights of 784 inputs to a tile then fit the cache of a core
 TILE = 208
+LANES = 16  # kernels see layers padded to a multiple of this many neurons: whole vectors
 PIECES = 8  # the least number of pieces that a backward pass is cut into
 
 # One output spike as the backward passes need it; `rank` is its place in the sorted spike train.
@@ -91,10 +95,14 @@ def grid_steps(dt, duration):
     return max(1, int(np.ceil(duration / dt - GRID_TOLERANCE)))
 
 
+def padded(n_post):
+    """Number of neurons that the kernels see: silent ones fill the last vector."""
+    return -(-n_post // LANES) * LANES
+
+
 def tile_width(n_post):
-    """Neurons per tile: near TILE, in equal shares, a multiple of 16 where there are several."""
-    n_tiles = max(1, round(n_post / TILE))
-    return n_post if n_tiles == 1 else -(-n_post // (16 * n_tiles)) * 16
+    """Neurons per tile: near TILE, in equal shares, a multiple of LANES."""
+    return padded(-(-n_post // max(1, round(n_post / TILE))))
 
 
 @parallel_kernel
@@ -154,24 +162,33 @@ def _build_sample(d, times, i, last, sample, steps):
             p[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
 
 
+# The loops over neurons index whole arrays: slicing one costs more than a step of ten neurons.
+
+
 @kernel
-def _advance(current, potential, next_current, next_potential, flags, p, theta):
-    """One step of all neurons of a tile; flags those that may cross theta in it."""
-    real = current.dtype.type
-    a, c, b = real(p[0]), real(p[1]), real(p[2])
-    c_bound, b_bound, bar = real(p[3]), real(p[4]), real(theta)
-    for j in range(len(current)):
-        i0, u0 = current[j], potential[j]
+def _advance(state, now, flags, propagators, step, bar):
+    """One step of all neurons of a tile; flags those that may cross theta in it.
+
+    state (4, n): rows now and now + 1 hold (I, u) before, the two others receive them after.
+    """
+    real = state.dtype.type
+    after = 2 - now
+    a, c, b = real(propagators[step, 0]), real(propagators[step, 1]), real(propagators[step, 2])
+    c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
+    bar = real(bar)
+    for j in range(state.shape[1]):
+        i0, u0 = state[now, j], state[now + 1, j]
         u1 = c * i0 + b * u0
-        next_current[j] = a * i0
-        next_potential[j] = u1
+        state[after, j] = a * i0
+        state[after + 1, j] = u1
         flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
 
 
 @kernel
-def _add(target, row):
-    for j in range(len(row)):
-        target[j] += row[j]
+def _add_row(target, row, source):
+    """target[row] += source, over the neurons of a tile."""
+    for j in range(target.shape[1]):
+        target[row, j] += source[j]
 
 
 @parallel_kernel
@@ -194,13 +211,13 @@ def forward(d, offsets, indices, w, width, steps, spikes, counts, capped, suppre
         bad[tile, sample] = not ok
 
 
-@kernel
+@allocating_kernel
 def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
     n = high - low
     state = np.zeros((4, n), w.dtype)
     emitted = np.zeros(n, np.int64)
     suppressed = np.zeros(n, np.bool_)
-    flags = np.zeros(-(-n // 8) * 8, np.bool_)
+    flags = np.zeros(n, np.bool_)
     words = flags.view(np.uint64)  # the scan for flags skips eight neurons at a time
     scratch = np.empty(d.order + 1)
     real = w.dtype.type
@@ -213,36 +230,33 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
     last = first + steps.count[sample]
     now = 0
     for step in range(first, last):
-        current, potential = state[now], state[now + 1]
-        now = 2 - now
-        next_current, next_potential = state[now], state[now + 1]
         while i < steps.stop[step]:
-            _add(current, w[indices[i], low:high])
+            _add_row(state, now, w[indices[i], low:high])
             i += 1
         if len(states) > 0:
-            states[step, 0, low:high] = current
-            states[step, 1, low:high] = potential
+            for j in range(n):
+                states[step, 0, low + j] = state[now, j]
+                states[step, 1, low + j] = state[now + 1, j]
+        _advance(state, now, flags, steps.propagators, step, bar)
+        before, now = now, 2 - now
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
-        _advance(
-            current, potential, next_current, next_potential, flags, steps.propagators[step], bar
-        )
         for word in range(len(words)):
             if words[word] == 0:
                 continue
-            for j in range(8 * word, min(8 * word + 8, n)):
+            for j in range(8 * word, 8 * word + 8):
                 if not flags[j] or suppressed[j]:
                     continue
-                i0, u0 = np.float64(current[j]), np.float64(potential[j])
-                i1, u1 = np.float64(next_current[j]), np.float64(next_potential[j])
+                i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
+                i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
                 if d.interpolation == NONE:
-                    if next_potential[j] < theta:
+                    if state[now + 1, j] < theta:
                         continue
                     if emitted[j] == d.max_spikes:
                         suppressed[j] = True
                         continue
                     emitted[j] += 1
-                    next_potential[j] = real(u1 - delta)
+                    state[now + 1, j] = real(u1 - delta)
                     if n_spikes < len(spikes):
                         q = spikes[n_spikes]
                         q.time, q.current, q.step, q.neuron = end, i1, step, low + j
@@ -250,11 +264,12 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
                         q.length = q.rest = end - start
                     n_spikes += 1
                     continue
-                rest, spiked = end - start, False
+                rest, b1, spiked = end - start, steps.propagators[step, 2], False
                 while True:
-                    s = first_crossing(
-                        d, d.interpolation, d.theta, i0, u0, rest, u1, real(u1) >= theta, scratch
-                    )
+                    s, a, c, b = first_spike(
+                        d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
+                        scratch,
+                    )  # fmt: skip
                     if s < 0.0:
                         break
                     if emitted[j] == d.max_spikes:
@@ -262,7 +277,6 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
                         break
                     emitted[j] += 1
                     spiked = True
-                    a, c, b = propagator(d, s)
                     if n_spikes < len(spikes):
                         q = spikes[n_spikes]
                         q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
@@ -271,10 +285,10 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
                         q.length, q.rest = s, rest
                     n_spikes += 1
                     i0, u0, rest = a * i0, d.reset, rest - s
-                    a, c, b = propagator(d, rest)
-                    i1, u1 = a * i0, c * i0 + b * u0
+                    a, c, b1 = remaining_propagator(d, rest, b1, b)
+                    i1, u1 = a * i0, c * i0 + b1 * u0
                 if spiked:
-                    next_current[j], next_potential[j] = real(i1), real(u1)
+                    state[now, j], state[now + 1, j] = real(i1), real(u1)
     finite, n_capped, n_suppressed = True, 0, 0
     for j in range(n):
         finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
@@ -292,7 +306,7 @@ def collect(d, spikes, counts, offsets, times, indices):
                         indices[offsets[sample] : offsets[sample + 1]])  # fmt: skip
 
 
-@kernel
+@allocating_kernel
 def _collect_sample(duration, spikes, counts, offset, times, indices):
     n = len(times)
     if n == 0:
@@ -333,7 +347,7 @@ def _collect_sample(duration, spikes, counts, offset, times, indices):
         spikes[source[k] // capacity, source[k] % capacity].rank = offset + k
 
 
-@kernel
+@allocating_kernel
 def _merge_sort(times, indices, source):
     """Sort three arrays by (time, index): stable by index, then stable by time."""
     for key in range(2):
@@ -387,55 +401,40 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
     step = spikes[q].step if q >= 0 else first - 1
     now = 0
     while step >= first:
-        lam_i, lam_u = lam[now], lam[now + 1]
-        now = 2 - now
-        before_i, before_u = lam[now], lam[now + 1]
-        h = (steps.start[step + 1] if step + 1 < last else d.duration) - steps.start[step]
-        p = steps.propagators[step]
-        _adjoint(lam_i, lam_u, before_i, before_u, p[0], p[1], p[2])
+        _adjoint(lam, now, *_row(steps.propagators, step))
+        after, now = now, 2 - now
         if input_gradient:
+            h = (steps.start[step + 1] if step + 1 < last else d.duration) - steps.start[step]
             da, dc, db = propagator_derivative(d, h)
-            _length_terms(
-                lam_i, lam_u, states[step, 0, low:high], states[step, 1, low:high], da, dc, db,
-                end_terms,
-            )  # fmt: skip
+            _length_terms(lam, after, states, step, low, da, dc, db, end_terms)
         spike_terms = 0.0
         while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
             neuron = spikes[q].neuron
             j = neuron - low
-            rest = spikes[q].rest - spikes[q].length
-            i0, u0 = spikes[q].current, d.reset
-            l_i, l_u = np.float64(lam_i[j]), np.float64(lam_u[j])
-            a, c, b = propagator(d, rest)
-            da, dc, db = propagator_derivative(d, rest)
-            end_term = l_i * da * i0 + l_u * (dc * i0 + db * u0)
+            l_i, l_u, end_term = rest_adjoint(
+                d, spikes[q].current, d.reset, spikes[q].rest - spikes[q].length,
+                np.float64(lam[after, j]), np.float64(lam[after + 1, j]),
+            )  # fmt: skip
             alpha = -end_term  # adjoint of the piece's start time
-            l_i, l_u = a * l_i + c * l_u, b * l_u
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
                 spike = spikes[q]
-                i0, u0, s = spike.start_current, spike.start_potential, spike.length
-                a, c, b = propagator(d, s)
-                da, dc, db = propagator_derivative(d, s)
-                s_i, s_u, s_r, slope = crossing_derivatives(
-                    d, d.interpolation, d.theta, i0, u0, s, spike.rest
-                )
                 tau_q = d_out[spike.rank] + alpha
-                sigma = tau_q + l_i * da * i0
-                if not slope > 0.0:
-                    sigma = 0.0
-                    lost += 1
-                l_i, l_u = a * l_i + sigma * s_i, sigma * s_u
-                end_term += sigma * s_r
-                alpha = tau_q - sigma * s_r
+                l_i, l_u, end_part, rises = spike_adjoint(
+                    d, d.interpolation, d.theta, spike.start_current, spike.start_potential,
+                    spike.length, spike.rest, tau_q, l_i,
+                )  # fmt: skip
+                lost += not rises
+                end_term += end_part
+                alpha = tau_q - end_part
                 q -= 1
-            before_i[j], before_u[j] = real(l_i), real(l_u)
+            lam[now, j], lam[now + 1, j] = real(l_i), real(l_u)
             if input_gradient:
                 end_terms[j] = end_term
                 spike_terms += alpha + end_term
         i = steps.stop[step - 1] if step > first else first_input
         stop = steps.stop[step]
         for k in range(i, stop):
-            _add(d_w[indices[k], low:high], before_i)
+            _collect_row(d_w[indices[k], low:high], lam, now)
         if input_gradient:
             end_time = _sum(end_terms)
             if step + 1 < last and stop < steps.stop[step + 1]:
@@ -443,29 +442,41 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
             if i < stop:
                 _input_times(
                     d, w, low, high, indices, d_in, i, stop, spike_terms - end_time,
-                    steps.tied[step], before_i, before_u,
-                    states[step, 0, low:high], states[step, 1, low:high],
+                    steps.tied[step], lam, now, states, step,
                 )  # fmt: skip
         step -= 1
     return lost
 
 
 @kernel
-def _adjoint(lam_i, lam_u, before_i, before_u, a, c, b):
-    """Adjoint of one step of all neurons of a tile."""
-    real = lam_i.dtype.type
-    a, c, b = real(a), real(c), real(b)
-    for j in range(len(lam_i)):
-        before_i[j] = a * lam_i[j] + c * lam_u[j]
-        before_u[j] = b * lam_u[j]
+def _row(propagators, step):
+    return propagators[step, 0], propagators[step, 1], propagators[step, 2]
 
 
 @kernel
-def _length_terms(lam_i, lam_u, current, potential, da, dc, db, terms):
+def _adjoint(lam, after, a, c, b):
+    """Adjoint of one step of all neurons of a tile: from rows after, after + 1 to the others."""
+    real = lam.dtype.type
+    a, c, b = real(a), real(c), real(b)
+    now = 2 - after
+    for j in range(lam.shape[1]):
+        lam[now, j] = a * lam[after, j] + c * lam[after + 1, j]
+        lam[now + 1, j] = b * lam[after + 1, j]
+
+
+@kernel
+def _collect_row(target, lam, now):
+    """target += lam_i, over the neurons of a tile."""
+    for j in range(lam.shape[1]):
+        target[j] += lam[now, j]
+
+
+@kernel
+def _length_terms(lam, after, states, step, low, da, dc, db, terms):
     """Derivative of the step's end state by its length, times the adjoint, per neuron."""
-    for j in range(len(lam_i)):
-        i0, u0 = np.float64(current[j]), np.float64(potential[j])
-        terms[j] = lam_i[j] * da * i0 + lam_u[j] * (dc * i0 + db * u0)
+    for j in range(lam.shape[1]):
+        i0, u0 = np.float64(states[step, 0, low + j]), np.float64(states[step, 1, low + j])
+        terms[j] = lam[after, j] * da * i0 + lam[after + 1, j] * (dc * i0 + db * u0)
 
 
 @kernel
@@ -484,8 +495,8 @@ def _sum(values):
 
 
 @kernel
-def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam_i, lam_u,
-                 current, potential):  # fmt: skip
+def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam, now,
+                 states, step):  # fmt: skip
     """Derivatives by the times of the inputs i .. stop - 1, which act at the start of one step.
 
     A single input off the grid gets the adjoint of the step's start time; that of the end of the
@@ -498,22 +509,32 @@ def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam_
         return
     zero_length = 0.0  # adjoint of the length of the zero step behind the last input
     for j in range(high - low):
-        gain = lam_u[j] - lam_i[j] / d.tau_s
-        zero_length += gain * current[j] - lam_u[j] * potential[j] / d.tau
+        gain = lam[now + 1, j] - np.float64(lam[now, j]) / d.tau_s
+        leak = np.float64(lam[now + 1, j]) * states[step, 1, low + j] / d.tau
+        zero_length += gain * states[step, 0, low + j] - leak
     d_in[stop - 1] += -zero_length if tied else start_time
     for k in range(stop - 1, i, -1):
-        zero_length += _time_gradient(d, w[indices[k], low:high], lam_i, lam_u)
+        zero_length += _time_gradient(d, w[indices[k], low:high], lam, now)
         d_in[k] += zero_length
         d_in[k - 1] -= zero_length
 
 
 @kernel
-def _time_gradient(d, row, lam_i, lam_u):
-    """Sum over neurons of w (lam_i / tau_s - lam_u): the jump of the Hamiltonian at an input."""
-    total = 0.0
-    for j in range(len(row)):
-        total += np.float64(row[j]) * (np.float64(lam_i[j]) / d.tau_s - lam_u[j])
-    return total
+def _time_gradient(d, row, lam, now):
+    """Sum over neurons of w (lam_i / tau_s - lam_u): the jump of the Hamiltonian at an input.
+
+    In the type of the weights, in four interleaved parts, which the processor adds side by side.
+    """
+    real = row.dtype.type
+    rate = real(1.0 / d.tau_s)
+    s0 = s1 = s2 = s3 = real(0.0)
+    for block in range(len(row) // 4):
+        j = 4 * block
+        s0 += row[j] * (rate * lam[now, j] - lam[now + 1, j])
+        s1 += row[j + 1] * (rate * lam[now, j + 1] - lam[now + 1, j + 1])
+        s2 += row[j + 2] * (rate * lam[now, j + 2] - lam[now + 1, j + 2])
+        s3 += row[j + 3] * (rate * lam[now, j + 3] - lam[now + 1, j + 3])
+    return np.float64((s0 + s1) + (s2 + s3))
 
 
 @parallel_kernel
@@ -555,58 +576,53 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
     step = spikes[q].step if q >= 0 else first - 1
     now = 0
     while step >= first:
-        lam_i, lam_u = lam[now], lam[now + 1]
-        now = 2 - now
-        before_i, before_u = lam[now], lam[now + 1]
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
         if d.code == EXACT:
-            p = steps.propagators[step]
-            a, c, b = p[0], p[1], p[2]
+            a, c, b = _row(steps.propagators, step)
         else:
             a, c, b = exact_propagator(end - start, d.tau_s, d.tau)
-        _adjoint(lam_i, lam_u, before_i, before_u, a, c, b)
+        _adjoint(lam, now, a, c, b)
+        after, now = now, 2 - now
         while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
             neuron = spikes[q].neuron
             j = neuron - low
-            l_i, l_u, time = np.float64(lam_i[j]), np.float64(lam_u[j]), end
+            l_i, l_u, time = np.float64(lam[after, j]), np.float64(lam[after + 1, j]), end
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
                 spike = spikes[q]
                 a, c, b = exact_propagator(time - spike.time, d.tau_s, d.tau)
                 l_i, l_u, time = a * l_i + c * l_u, b * l_u, spike.time
-                slope = spike.current - d.theta / d.tau
-                if slope > 0.0:
-                    sigma = d_out[spike.rank] - l_u * (spike.current - d.reset / d.tau)
-                    l_u = -sigma / slope
-                else:
-                    l_u = 0.0
-                    lost += 1
+                l_u, rises = analytical_spike_adjoint(
+                    d.tau, d.theta, d.reset, spike.current, d_out[spike.rank], l_u
+                )
+                lost += not rises
                 q -= 1
             a, c, b = exact_propagator(time - start, d.tau_s, d.tau)
-            before_i[j], before_u[j] = real(a * l_i + c * l_u), real(b * l_u)
+            lam[now, j], lam[now + 1, j] = real(a * l_i + c * l_u), real(b * l_u)
         i = steps.stop[step - 1] if step > first else first_input
         for k in range(i, steps.stop[step]):
-            _add(d_w[indices[k], low:high], before_i)
+            _collect_row(d_w[indices[k], low:high], lam, now)
             if len(d_in) > 0:
-                d_in[k] += _time_gradient(d, w[indices[k], low:high], before_i, before_u)
+                d_in[k] += _time_gradient(d, w[indices[k], low:high], lam, now)
         step -= 1
     return lost
 
 
 @parallel_kernel
 def sum_chunks(d_w, total, squares):
-    """Combine the chunks' gradients (chunks, n_pre, n_post) in a fixed order.
+    """Combine the chunks' gradients (chunks, n_pre, padded n_post) in a fixed order.
 
-    squares (n_pre,) receives the sum of squares of each row of the total.
+    total (n_pre, n_post); squares (n_pre,) receives the sum of squares of each row of the total.
     """
     for row in prange(total.shape[0]):
-        total[row] = d_w[0, row]
+        for j in range(total.shape[1]):
+            total[row, j] = d_w[0, row, j]
         for chunk in range(1, len(d_w)):
-            _add(total[row], d_w[chunk, row])
+            _add_row(total, row, d_w[chunk, row])
         squares[row] = _sum_of_squares(total[row])
 
 
-@kernel
+@allocating_kernel
 def _sum_of_squares(values):
     """Sum of squares in eight interleaved parts, which the processor adds side by side."""
     n = len(values)

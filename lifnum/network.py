@@ -206,8 +206,12 @@ class Layer:
         self.spikes = None
         self.n_capped = self.n_suppressed = self.n_steps = self.n_constant = 0
         self.gradient_norm = 0.0
-        self.width = layer.tile_width(weights.shape[1])
-        self.n_tiles = max(1, -(-weights.shape[1] // self.width)) if self.width else 0
+        n_padded = layer.padded(weights.shape[1])
+        self._padded = None  # weights as the kernels see them, where that is not as they are
+        if n_padded != weights.shape[1]:
+            self._padded = np.zeros((len(weights), n_padded), weights.dtype)
+        self.width = layer.tile_width(n_padded)
+        self.n_tiles = -(-n_padded // self.width) if self.width else 0
         self._capacity = min(2, neuron.max_spikes) * self.width + 64
         self._table = self._slots = self._chunks = None
         self._states = None
@@ -216,18 +220,18 @@ class Layer:
         """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``."""
         batch = len(inputs)
         self._tabulate(inputs)
-        n_post = self.weights.shape[1]
+        w = self._kernel_weights()
         shape = (self.n_tiles, batch)
         counts, capped, suppressed = (np.zeros(shape, np.int64) for _ in range(3))
         bad = np.zeros(shape, np.bool_)
         rows = len(self._table[2]) if keep_states else 0
-        states = np.empty((rows, 2, n_post), self.weights.dtype)
+        states = np.empty((rows, 2, w.shape[1]), w.dtype)
         while True:
             slots = self._slots
             if slots is None or slots.shape[1] < batch or slots.shape[2] < self._capacity:
                 slots = self._slots = np.empty((*shape, self._capacity), layer.SPIKE)
             slots = slots[:, :batch]
-            layer.forward(self.dynamics, inputs.offsets, inputs.indices, self.weights, self.width,
+            layer.forward(self.dynamics, inputs.offsets, inputs.indices, w, self.width,
                           self._steps, slots, counts, capped, suppressed, bad, states)  # fmt: skip
             most = counts.max(initial=0)
             if most <= slots.shape[2]:
@@ -243,12 +247,18 @@ class Layer:
         np.cumsum(counts.sum(axis=0), out=offsets[1:])
         times, indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
         layer.collect(self.dynamics, slots, counts, offsets, times, indices)
-        self.spikes = SpikeTrains._trusted(times, indices, offsets, n_post)
+        self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
         self.n_capped, self.n_suppressed = int(capped.sum()), int(suppressed.sum())
         self.n_steps = int(self._steps.count.sum())
         self._run = inputs, slots, counts
         self._states = states if keep_states else None
         return self.spikes
+
+    def _kernel_weights(self):
+        if self._padded is None:
+            return self.weights
+        self._padded[:, : self.weights.shape[1]] = self.weights
+        return self._padded
 
     def _tabulate(self, inputs):
         """Fill the table of steps for these inputs."""
@@ -282,12 +292,13 @@ class Layer:
             self.forward(self._run[0], keep_states=True)
         inputs, slots, counts = self._run
         n_chunks = max(1, min(len(inputs), -(-layer.PIECES // max(1, self.n_tiles))))
+        w = self.weights if self._padded is None else self._padded
         if self._chunks is None or len(self._chunks) != n_chunks:
-            self._chunks = np.empty((n_chunks, *self.weights.shape), self.weights.dtype)
+            self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
         d_w = self._chunks
         d_in = np.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
         constant = np.zeros((n_chunks, self.n_tiles), np.int64)
-        common = (d, inputs.offsets, inputs.indices, self.weights, self.width, self._steps)
+        common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
         if adjusted:
             states = self._states
             if states is None:

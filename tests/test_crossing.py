@@ -134,8 +134,9 @@ def test_no_crossing_goes_unflagged(method, dtype):
         i0, u0 = i0[below], u0[below]
         p = step_of(d, h)
         assert p[1] == tabulate(d, np.array([h]))[1, 0]
-        next_u, flags = np.empty_like(u0), np.zeros(len(u0), np.bool_)
-        layer._advance(i0, u0, np.empty_like(i0), next_u, flags, p, THETA * (1.0 - 8.0 * eps))
+        state, flags = np.array([i0, u0, i0, u0]), np.zeros(len(u0), np.bool_)
+        layer._advance(state, 0, flags, p[None], 0, THETA * (1.0 - 8.0 * eps))
+        next_u = state[3]
         wide_i, wide_u = i0.astype(float), u0.astype(float)
         lengths = np.full(len(u0), h)
         s = crossings(
