@@ -13,10 +13,10 @@ from lifnum.integrators import (
     EXACT,
     EXPONENTIAL_EULER,
     PS,
-    horner,
-    horner_derivative,
+    is_concave,
     propagator,
     propagator_and_derivative,
+    significant_order,
 )
 
 NONE, LINEAR, DENSE = range(3)
@@ -133,46 +133,53 @@ def first_root_polynomial(q, x_end):
 
 
 @kernel
-def is_concave(q, x_end):
-    """Whether q'' < 0 on all of [0, x_end], by the positive terms alone."""
-    curvature = 0.0
-    for k in range(len(q) - 1, 2, -1):
-        curvature = (curvature + k * (k - 1) * max(q[k], 0.0)) * x_end
-    return curvature + 2.0 * q[2] < 0.0
+def potential_and_slope(m, i0, u0, x):
+    """u and du/dx of the Parker-Sochacki series at x = s / unit."""
+    value, slope = 0.0, 0.0
+    for p in range(significant_order(m.order, x), -1, -1):
+        slope = slope * x + value
+        value = value * x + (m.unit * m.series[1, p] * i0 + m.series[2, p] * u0)
+    return value, slope
 
 
 @kernel
-def first_root_series(m, gap, i0, u0, h, scratch):
+def first_root_series(m, theta, i0, u0, h, reached, scratch):
     """First root in (0, h] of the Parker-Sochacki series of order 3 and more."""
     x_end = h / m.unit
+    if is_concave(m, i0, u0, h):
+        # tangents of a concave u never pass its root from the left, and lead there from the right
+        x, left = 0.0, True
+        if reached:  # start at the root of the series cut after x^2
+            p, q = m.unit / m.tau, m.unit / m.tau_s
+            first = m.unit * i0 - u0 * p
+            second = -0.5 * (m.unit * i0 * q + first * p)
+            x = min(first_root_quadratic(theta - u0, first, second, x_end, True), x_end)
+            left = False
+        for _ in range(MAX_ITERATIONS):
+            value, slope = potential_and_slope(m, i0, u0, x)
+            if slope > 0.0:
+                step = (theta - value) / slope
+                x += step
+                left = True
+                if x > x_end:
+                    return NO_CROSSING
+                if abs(step) <= 1e-9 * x:  # quadratic convergence: the next step would be nothing
+                    return x * m.unit
+            elif left:
+                return x * m.unit if value >= theta else NO_CROSSING
+            else:  # the start lies behind the peak
+                x, left = 0.0, True
+        return x * m.unit
     q = scratch[: m.order + 1]
     for k in range(1, m.order + 1):
         q[k] = m.unit * m.series[1, k] * i0 + m.series[2, k] * u0
-    q[0] = -gap
-    x = 0.0
-    if is_concave(q, x_end):  # tangents never pass the root: plain Newton, nothing to re-expand
-        for _ in range(MAX_ITERATIONS):
-            value, slope = horner(q, x), horner_derivative(q, x)
-            if value >= 0.0:
-                return x * m.unit
-            if not slope > 0.0:
-                return NO_CROSSING
-            step = -value / slope
-            if x + step > x_end:
-                return NO_CROSSING
-            if not step > 1e-17 * x:
-                return x * m.unit
-            x += step
-        return x * m.unit
+    q[0] = u0 - theta
     x = first_root_polynomial(q, x_end)
     if x < 0.0:
         return NO_CROSSING
-    for k in range(1, m.order + 1):  # polish on the series itself, free of re-expansion errors
-        q[k] = m.unit * m.series[1, k] * i0 + m.series[2, k] * u0
-    q[0] = -gap
-    for _ in range(2):
-        slope = horner_derivative(q, x)
-        better = x - horner(q, x) / slope if slope > 0.0 else x
+    for _ in range(2):  # polish on the series itself, free of re-expansion errors
+        value, slope = potential_and_slope(m, i0, u0, x)
+        better = x + (theta - value) / slope if slope > 0.0 else x
         if abs(better - x) <= 1e-6 * x:
             x = better
     return x * m.unit
@@ -193,7 +200,7 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
         rise = u1 - u0
         s = h * (gap / rise) if rise > gap else h
     elif m.code == PS and m.order > 2:
-        s = first_root_series(m, gap, i0, u0, h, scratch)
+        s = first_root_series(m, theta, i0, u0, h, reached, scratch)
     elif m.code == EXACT and m.tau != 2.0 * m.tau_s:
         s = first_root_concave(m, gap, i0, u0, h)
     elif m.code == EXACT or m.code == EXPONENTIAL_EULER:

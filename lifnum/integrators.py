@@ -95,21 +95,14 @@ def exact_propagator(h, tau_s, tau):
 
 
 @kernel
-def horner(coefficients, x):
-    """Value at x of the polynomial with these coefficients, lowest power first."""
-    value = coefficients[-1] + 0.0 * x
-    for p in range(len(coefficients) - 2, -1, -1):
-        value = value * x + coefficients[p]
-    return value
+def significant_order(order, x):
+    """Order up to which the series in x = h / unit, and its derivative, differ from their sum.
 
-
-@kernel
-def horner_derivative(coefficients, x):
-    """Derivative at x of the polynomial with these coefficients, lowest power first."""
-    value = 0.0 * x
-    for p in range(len(coefficients) - 1, 0, -1):
-        value = value * x + p * coefficients[p]
-    return value
+    Term p of the derivative is at most x^p / p!: beyond these orders under 2e-17 of the first.
+    """
+    if abs(x) < 1e-3:
+        return min(order, 5)
+    return min(order, 7) if abs(x) < 1e-2 else order
 
 
 @kernel
@@ -120,7 +113,7 @@ def propagator(m, h):
     if m.code == PS:  # the three series in one loop: the processor works on them side by side
         x = h / m.unit
         a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
-        for p in range(m.order, -1, -1):
+        for p in range(significant_order(m.order, x), -1, -1):
             a = a * x + m.series[0, p]
             c = c * x + m.series[1, p]
             b = b * x + m.series[2, p]
@@ -155,7 +148,7 @@ def propagator_and_derivative(m, h):
         x = h / m.unit
         a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
         da, dc, db = a, c, b
-        for p in range(m.order, -1, -1):
+        for p in range(significant_order(m.order, x), -1, -1):
             da, a = da * x + a, a * x + m.series[0, p]
             dc, c = dc * x + c, c * x + m.series[1, p]
             db, b = db * x + b, b * x + m.series[2, p]
@@ -189,7 +182,22 @@ def curvature_bound(m, h):
     if m.code == BACKWARD_EULER:
         return 2.0 * (p + q), 2.0 * p * p
     if m.code == PS and m.order > 1:
-        x = h / m.unit
-        growth = 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)  # both bound exp(x)
+        growth = series_growth(m, h)
         return (p + q + h * p * p) * growth, p * p * growth
     return 0.0, 0.0
+
+
+@kernel
+def series_growth(m, h):
+    """Bound of exp(h / unit), by which the partial sums of the series can exceed the solution."""
+    x = h / m.unit
+    return 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)
+
+
+@kernel
+def is_concave(m, i0, u0, h):
+    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    bend = -(i0 * q + (i0 - u0 * p) * p)  # u''(0)
+    change = (p * p + p * q + q * q + h * p * p * p) * abs(i0) + p * p * p * abs(u0)
+    return bend + h * series_growth(m, h) * change < 0.0

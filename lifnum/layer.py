@@ -36,22 +36,29 @@ GRID_TOLERANCE = 1e-9
 # neurons: the weights of 784 inputs to a tile then fit the cache of a core
 TILE = 208
 LANES = 16  # kernels see layers padded to a multiple of this many neurons: whole vectors
-PIECES = 8  # the least number of pieces that a backward pass is cut into
+PIECES = 4  # the least number of pieces that a backward pass is cut into
 
-# One output spike as the backward passes need it; `rank` is its place in the sorted spike train.
+# One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
+# through the caches four times a batch.
 SPIKE = np.dtype(
     [
         ("time", np.float64),
         ("current", np.float64),  # I at the spike
-        ("start_current", np.float64),  # (I0, u0) where the piece that it ends began
-        ("start_potential", np.float64),
-        ("length", np.float64),  # s, of that piece
-        ("rest", np.float64),  # from that piece's start to the end of the step
-        ("step", np.int64),
+        ("step", np.int32),
         ("neuron", np.int32),
         ("rank", np.int32),
     ],
     align=True,
+)
+
+# The piece that a spike ends, as only the discrete adjoint and the dense output need it.
+PIECE = np.dtype(
+    [
+        ("current", np.float64),  # (I0, u0) where it began
+        ("potential", np.float64),
+        ("length", np.float64),
+        ("rest", np.float64),  # from its start to the end of the step
+    ]
 )
 
 
@@ -123,7 +130,14 @@ def _build_sample(d, times, i, last, sample, steps):
             g = int(times[i] / d.dt)
             while g < d.n_grid and g * d.dt < times[i]:
                 g += 1
-    while True:  # each turn writes the sub-interval that begins at the next point
+    while d.n_grid == 0 and i < last and times[i] < d.duration:  # no grid
+        steps.start[k], steps.tied[k] = times[i], 0
+        i += 1
+        while i < last and times[i] == times[i - 1]:
+            i += 1
+        steps.stop[k] = i
+        k += 1
+    while d.n_grid > 0:  # each turn writes the sub-interval that begins at the next point
         grid_time = g * d.dt if g < d.n_grid else d.duration
         if d.interpolation == NONE:
             if (i >= last and k == first) or g >= d.n_grid:
@@ -166,8 +180,8 @@ def _build_sample(d, times, i, last, sample, steps):
 
 
 @kernel
-def _advance(state, now, flags, propagators, step, bar):
-    """One step of all neurons of a tile; flags those that may cross theta in it.
+def _advance(state, now, row, flags, propagators, step, bar):
+    """Add a row of inputs, then one step of all neurons of a tile; flags those that may spike.
 
     state (4, n): rows now and now + 1 hold (I, u) before, the two others receive them after.
     """
@@ -177,11 +191,20 @@ def _advance(state, now, flags, propagators, step, bar):
     c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
     bar = real(bar)
     for j in range(state.shape[1]):
-        i0, u0 = state[now, j], state[now + 1, j]
+        i0, u0 = state[now, j] + row[j], state[now + 1, j]
         u1 = c * i0 + b * u0
+        state[now, j] = i0
         state[after, j] = a * i0
         state[after + 1, j] = u1
         flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
+
+
+@kernel
+def _any(words):
+    combined = np.uint64(0)
+    for word in words:
+        combined |= word
+    return combined != 0
 
 
 @kernel
@@ -191,12 +214,21 @@ def _add_row(target, row, source):
         target[row, j] += source[j]
 
 
+@kernel
+def _add_rows(target, row, first, second):
+    """Two additions, one after the other, with one store: stores bound this loop."""
+    for j in range(target.shape[1]):
+        target[row, j] = (target[row, j] + first[j]) + second[j]
+
+
 @parallel_kernel
-def forward(d, offsets, indices, w, width, steps, spikes, counts, capped, suppressed, bad, states):
+def forward(d, offsets, indices, w, width, steps, spikes, pieces, counts, capped, suppressed, bad,
+            states):  # fmt: skip
     """Simulate every tile of every sample.
 
     spikes (tiles, batch, capacity) receives the first `capacity` spikes of each, in the order of
-    their steps, neurons and times; counts (tiles, batch) how many there were. capped and
+    their steps, neurons and times, and pieces, unless it is empty, what they ended; counts (tiles,
+    batch) how many there were. capped and
     suppressed (tiles, batch) count neurons at the cap and those whose next spike it suppressed;
     bad marks where the state overflowed. states (steps, 2, n_post), or empty: (I, u) at the start
     of every step, after its inputs.
@@ -206,15 +238,16 @@ def forward(d, offsets, indices, w, width, steps, spikes, counts, capped, suppre
         tile, sample = piece // batch, piece % batch
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
         counts[tile, sample], capped[tile, sample], suppressed[tile, sample], ok = _forward_sample(
-            d, offsets[sample], indices, w, low, high, steps, sample, spikes[tile, sample], states
-        )
+            d, offsets[sample], indices, w, low, high, steps, sample, spikes[tile, sample],
+            pieces[tile, sample], states,
+        )  # fmt: skip
         bad[tile, sample] = not ok
 
 
 @allocating_kernel
-def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
+def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, states):
     n = high - low
-    state = np.zeros((4, n), w.dtype)
+    state, nothing = np.zeros((4, n), w.dtype), np.zeros(n, w.dtype)
     emitted = np.zeros(n, np.int64)
     suppressed = np.zeros(n, np.bool_)
     flags = np.zeros(n, np.bool_)
@@ -230,17 +263,28 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
     last = first + steps.count[sample]
     now = 0
     for step in range(first, last):
-        while i < steps.stop[step]:
+        stop = steps.stop[step]
+        while i + 2 < stop:
+            _add_rows(state, now, w[indices[i], low:high], w[indices[i + 1], low:high])
+            i += 2
+        if i + 1 < stop:
             _add_row(state, now, w[indices[i], low:high])
             i += 1
+        if i < stop:
+            row = w[indices[i], low:high]
+            _advance(state, now, row, flags, steps.propagators, step, bar)
+            i += 1
+        else:
+            _advance(state, now, nothing, flags, steps.propagators, step, bar)
         if len(states) > 0:
             for j in range(n):
                 states[step, 0, low + j] = state[now, j]
                 states[step, 1, low + j] = state[now + 1, j]
-        _advance(state, now, flags, steps.propagators, step, bar)
         before, now = now, 2 - now
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
+        if not _any(words):
+            continue
         for word in range(len(words)):
             if words[word] == 0:
                 continue
@@ -260,8 +304,6 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
                     if n_spikes < len(spikes):
                         q = spikes[n_spikes]
                         q.time, q.current, q.step, q.neuron = end, i1, step, low + j
-                        q.start_current, q.start_potential = i0, u0
-                        q.length = q.rest = end - start
                     n_spikes += 1
                     continue
                 rest, b1, spiked = end - start, steps.propagators[step, 2], False
@@ -281,8 +323,9 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, states):
                         q = spikes[n_spikes]
                         q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
                         q.current, q.step, q.neuron = a * i0, step, low + j
-                        q.start_current, q.start_potential = i0, u0
-                        q.length, q.rest = s, rest
+                    if n_spikes < len(pieces):
+                        piece = pieces[n_spikes]
+                        piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
                     n_spikes += 1
                     i0, u0, rest = a * i0, d.reset, rest - s
                     a, c, b1 = remaining_propagator(d, rest, b1, b)
@@ -359,8 +402,8 @@ def _merge_sort(times, indices, source):
 
 
 @parallel_kernel
-def backward_adjusted(d, offsets, indices, w, width, steps, spikes, counts, states, d_out,
-                      d_w, d_in, constant):  # fmt: skip
+def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, counts, states,
+                      d_out, d_w, d_in, constant):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
     d_out: dL/dt of every output spike, by rank. Adds to d_w (chunks, n_pre, n_post); writes
@@ -381,15 +424,15 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, counts, stat
         for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
             lost += _adjusted_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
-                spikes[tile, sample, : counts[tile, sample]], states, d_out, d_w[chunk],
-                d_in[min(tile, len(d_in) - 1)], lam, end_terms,
+                spikes[tile, sample, : counts[tile, sample]], pieces[tile, sample], states, d_out,
+                d_w[chunk], d_in[min(tile, len(d_in) - 1)], lam, end_terms,
             )  # fmt: skip
         constant[chunk, tile] = lost
 
 
 @kernel
-def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spikes, states, d_out,
-                     d_w, d_in, lam, end_terms):  # fmt: skip
+def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spikes, pieces, states,
+                     d_out, d_w, d_in, lam, end_terms):  # fmt: skip
     real = w.dtype.type
     lam[:] = 0
     lost = 0
@@ -412,16 +455,16 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
             neuron = spikes[q].neuron
             j = neuron - low
             l_i, l_u, end_term = rest_adjoint(
-                d, spikes[q].current, d.reset, spikes[q].rest - spikes[q].length,
+                d, spikes[q].current, d.reset, pieces[q].rest - pieces[q].length,
                 np.float64(lam[after, j]), np.float64(lam[after + 1, j]),
             )  # fmt: skip
             alpha = -end_term  # adjoint of the piece's start time
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
-                spike = spikes[q]
-                tau_q = d_out[spike.rank] + alpha
+                piece = pieces[q]
+                tau_q = d_out[spikes[q].rank] + alpha
                 l_i, l_u, end_part, rises = spike_adjoint(
-                    d, d.interpolation, d.theta, spike.start_current, spike.start_potential,
-                    spike.length, spike.rest, tau_q, l_i,
+                    d, d.interpolation, d.theta, piece.current, piece.potential, piece.length,
+                    piece.rest, tau_q, l_i,
                 )  # fmt: skip
                 lost += not rises
                 end_term += end_part
@@ -612,31 +655,29 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
 def sum_chunks(d_w, total, squares):
     """Combine the chunks' gradients (chunks, n_pre, padded n_post) in a fixed order.
 
-    total (n_pre, n_post); squares (n_pre,) receives the sum of squares of each row of the total.
+    total (n_pre, n_post), the first chunk itself where it is the only one; squares (blocks,
+    n_post) receives sums of its squares over blocks of rows.
     """
-    for row in prange(total.shape[0]):
-        for j in range(total.shape[1]):
-            total[row, j] = d_w[0, row, j]
-        for chunk in range(1, len(d_w)):
-            _add_row(total, row, d_w[chunk, row])
-        squares[row] = _sum_of_squares(total[row])
+    n_blocks = len(squares)
+    for block in prange(n_blocks):
+        squares[block] = 0.0
+        for row in range(block * len(total) // n_blocks, (block + 1) * len(total) // n_blocks):
+            if len(d_w) > 1 or d_w.shape[2] > total.shape[1]:
+                for j in range(total.shape[1]):
+                    total[row, j] = d_w[0, row, j]
+            for chunk in range(1, len(d_w)):
+                _add_row(total, row, d_w[chunk, row])
+            _add_squares(squares, block, total, row)
 
 
-@allocating_kernel
-def _sum_of_squares(values):
-    """Sum of squares in eight interleaved parts, which the processor adds side by side."""
-    n = len(values)
-    parts = np.zeros(8)
-    for j in range(0, n - 7, 8):
-        for lane in range(8):
-            parts[lane] += np.float64(values[j + lane]) * np.float64(values[j + lane])
-    for j in range(n - n % 8, n):
-        parts[0] += np.float64(values[j]) * np.float64(values[j])
-    return parts.sum()
+@kernel
+def _add_squares(squares, block, total, row):
+    for j in range(total.shape[1]):
+        squares[block, j] += np.float64(total[row, j]) * np.float64(total[row, j])
 
 
 @parallel_kernel
-def membrane_potential(d, steps, spikes, counts, states, times, u):
+def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
     """Fill u (batch, n_post, times) with the membrane potential, right-continuous at spikes."""
     for sample in prange(len(steps.count)):
         first = steps.first[sample]
@@ -659,7 +700,7 @@ def membrane_potential(d, steps, spikes, counts, states, times, u):
                     if d.interpolation == NONE:
                         u[sample, q.neuron, k] -= d.theta - d.reset
                     else:
-                        rest = q.rest - q.length
+                        rest = pieces[tile, sample, slot].rest - pieces[tile, sample, slot].length
                         s = min(times[k] - q.time, rest)
                         u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
 

@@ -213,11 +213,15 @@ class Layer:
         self.width = layer.tile_width(n_padded)
         self.n_tiles = -(-n_padded // self.width) if self.width else 0
         self._capacity = min(2, neuron.max_spikes) * self.width + 64
-        self._table = self._slots = self._chunks = None
+        self._table = self._slots = self._pieces = self._chunks = None
         self._states = None
 
-    def forward(self, inputs, keep_states):
-        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``."""
+    def forward(self, inputs, keep_pieces=False, keep_states=False):
+        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
+
+        `backward` of the discrete adjoint needs the pieces of steps that spikes end, and the
+        states too where it goes on to the inputs.
+        """
         batch = len(inputs)
         self._tabulate(inputs)
         w = self._kernel_weights()
@@ -231,8 +235,15 @@ class Layer:
             if slots is None or slots.shape[1] < batch or slots.shape[2] < self._capacity:
                 slots = self._slots = np.empty((*shape, self._capacity), layer.SPIKE)
             slots = slots[:, :batch]
+            pieces = self._pieces
+            if not keep_pieces:
+                pieces = np.empty((*shape, 0), layer.PIECE)
+            elif pieces is None or pieces.shape[1] < batch or pieces.shape[2] < slots.shape[2]:
+                pieces = self._pieces = np.empty(slots.shape, layer.PIECE)
+            pieces = pieces[:, :batch]
             layer.forward(self.dynamics, inputs.offsets, inputs.indices, w, self.width,
-                          self._steps, slots, counts, capped, suppressed, bad, states)  # fmt: skip
+                          self._steps, slots, pieces, counts, capped, suppressed, bad,
+                          states)  # fmt: skip
             most = counts.max(initial=0)
             if most <= slots.shape[2]:
                 break
@@ -250,7 +261,7 @@ class Layer:
         self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
         self.n_capped, self.n_suppressed = int(capped.sum()), int(suppressed.sum())
         self.n_steps = int(self._steps.count.sum())
-        self._run = inputs, slots, counts
+        self._run = inputs, slots, pieces if keep_pieces else None, counts
         self._states = states if keep_states else None
         return self.spikes
 
@@ -288,14 +299,19 @@ class Layer:
         adjusted = gradient == "adjusted" and not (
             exact and d.interpolation == INTERPOLATIONS["dense"]
         )
-        if adjusted and input_gradient and self._states is None:
-            self.forward(self._run[0], keep_states=True)
-        inputs, slots, counts = self._run
+        missing = self._run[2] is None or (input_gradient and self._states is None)
+        if adjusted and missing:
+            self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
+        inputs, slots, pieces, counts = self._run
         n_chunks = max(1, min(len(inputs), -(-layer.PIECES // max(1, self.n_tiles))))
         w = self.weights if self._padded is None else self._padded
-        if self._chunks is None or len(self._chunks) != n_chunks:
-            self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
-        d_w = self._chunks
+        total = np.empty(self.weights.shape, w.dtype)
+        if n_chunks == 1 and self._padded is None:
+            d_w = total[None]
+        else:
+            if self._chunks is None or len(self._chunks) != n_chunks:
+                self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
+            d_w = self._chunks
         d_in = np.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
         constant = np.zeros((n_chunks, self.n_tiles), np.int64)
         common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
@@ -303,11 +319,12 @@ class Layer:
             states = self._states
             if states is None:
                 states = np.empty((0, 2, 0), self.weights.dtype)
-            layer.backward_adjusted(*common, slots, counts, states, d_times, d_w, d_in, constant)
+            layer.backward_adjusted(
+                *common, slots, pieces, counts, states, d_times, d_w, d_in, constant
+            )
         else:
             layer.backward_piggyback(*common, slots, counts, d_times, d_w, d_in, constant)
-        total = np.empty(self.weights.shape, self.weights.dtype)
-        squares = np.empty(len(total))
+        squares = np.empty((layer.PIECES, total.shape[1]))
         layer.sum_chunks(d_w, total, squares)
         self.gradient_norm = float(np.sqrt(squares.sum()))
         self.n_constant = int(constant.sum())
@@ -315,9 +332,11 @@ class Layer:
 
     def potential(self, times):
         """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
-        _, slots, counts = self._run
+        _, slots, pieces, counts = self._run
         u = np.empty((len(counts[0]), self.weights.shape[1], len(times)))
-        layer.membrane_potential(self.dynamics, self._steps, slots, counts, self._states, times, u)
+        layer.membrane_potential(
+            self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
+        )
         return u
 
 
@@ -423,9 +442,10 @@ class Network:
         coincide = scheme.method == "exact" and scheme.interpolation == "dense"
         adjusted = scheme.gradient == "adjusted" and not coincide
         for k, one in enumerate(self.layers):
-            keep = (differentiable and adjusted and k > 0) or k == with_states
+            keep_pieces = (differentiable and adjusted) or k == with_states
+            keep_states = (differentiable and adjusted and k > 0) or k == with_states
             try:
-                spikes = one.forward(spikes, keep)
+                spikes = one.forward(spikes, keep_pieces, keep_states)
             except SimulationError as error:
                 raise SimulationError(f"layer {k}, {error}") from None
             if k == with_states:

@@ -135,7 +135,8 @@ def test_no_crossing_goes_unflagged(method, dtype):
         p = step_of(d, h)
         assert p[1] == tabulate(d, np.array([h]))[1, 0]
         state, flags = np.array([i0, u0, i0, u0]), np.zeros(len(u0), np.bool_)
-        layer._advance(state, 0, flags, p[None], 0, THETA * (1.0 - 8.0 * eps))
+        nothing = np.zeros_like(i0)
+        layer._advance(state, 0, nothing, flags, p[None], 0, THETA * (1.0 - 8.0 * eps))
         next_u = state[3]
         wide_i, wide_u = i0.astype(float), u0.astype(float)
         lengths = np.full(len(u0), h)
