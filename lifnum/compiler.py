@@ -64,6 +64,11 @@ def kernel(function):
 
     Without Numba's reference counting: its atomic increments cost more than a propagator.
     """
+    return _compiled(function, _nrt=False)
+
+
+def inlined_kernel(function):
+    """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
     return _compiled(function, _nrt=False, forceinline=True)
 
 

@@ -7,7 +7,7 @@ z = 1 - exp(-s / tau); the others take safeguarded Newton steps that never pass 
 
 import numpy as np
 
-from lifnum.compiler import kernel
+from lifnum.compiler import inlined_kernel, kernel
 from lifnum.integrators import (
     BACKWARD_EULER,
     EXACT,
@@ -28,7 +28,7 @@ NO_CROSSING = -1.0
 MAX_ITERATIONS = 200  # a Newton sequence that is still undecided then is at a grazing peak
 
 
-@kernel
+@inlined_kernel
 def quadratic_coefficients(m, theta, i0, u0):
     """(q1, q2) with u(s) = theta where (u0 - theta) + q1 z + q2 z^2 = 0, u above where positive."""
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
@@ -42,7 +42,7 @@ def quadratic_coefficients(m, theta, i0, u0):
     return i0 + 0.5 * u0 * (q - p) - 0.5 * theta * (p + q), -0.25 * (u0 + theta) * p * q
 
 
-@kernel
+@inlined_kernel
 def first_root_quadratic(gap, q1, q2, end, reached):
     """First root in (0, end] of -gap + q1 z + q2 z^2, gap > 0; `reached`: positive at the end."""
     discriminant = q1 * q1 + 4.0 * q2 * gap
@@ -185,7 +185,7 @@ def first_root_series(m, theta, i0, u0, h, reached, scratch):
     return x * m.unit
 
 
-@kernel
+@inlined_kernel
 def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     """Length s in (0, h] after which u first reaches theta, or NO_CROSSING.
 
@@ -216,7 +216,7 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     return s if s > 0.0 else min(h, 5e-324)
 
 
-@kernel
+@inlined_kernel
 def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
     """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).
 
@@ -239,7 +239,7 @@ def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
     return s, a, c, b
 
 
-@kernel
+@inlined_kernel
 def dense_derivatives(c, b, dc, db, i0, u0):
     """(s_I, s_u, s_r, slope) from the propagator at the crossing; see `crossing_derivatives`."""
     slope = dc * i0 + db * u0
@@ -299,7 +299,7 @@ def spike_adjoint(m, interpolation, theta, i0, u0, s, rest, tau_q, lam_i):
     return a * lam_i + sigma * s_i, sigma * s_u, sigma * s_r, True
 
 
-@kernel
+@inlined_kernel
 def analytical_spike_adjoint(tau, theta, reset, current, e_q, lam_u):
     """(lam_u before a spike, whether u rises there): the jump of the analytical adjoint."""
     slope = current - theta / tau

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifnum.compiler import kernel
+from lifnum.compiler import inlined_kernel, kernel
 
 EXACT, PS, BACKWARD_EULER, TRAPEZOIDAL, EXPONENTIAL_EULER = range(5)
 
@@ -74,7 +74,7 @@ def power_series(order, tau_s, tau):
     return series
 
 
-@kernel
+@inlined_kernel
 def exact_propagator(h, tau_s, tau):
     """(a, c, b) of the exact solution; c does not cancel as tau_s -> tau, from either side."""
     slow, fast = max(tau, tau_s), min(tau, tau_s)
@@ -105,7 +105,7 @@ def significant_order(order, x):
     return min(order, 7) if abs(x) < 1e-2 else order
 
 
-@kernel
+@inlined_kernel
 def propagator(m, h):
     """(a, c, b) of a step of length h, in the time unit of tau."""
     if m.code == EXACT:
@@ -128,7 +128,7 @@ def propagator(m, h):
     return np.exp(-h / m.tau_s), m.tau * lost, np.exp(-h / m.tau)
 
 
-@kernel
+@inlined_kernel
 def remaining_propagator(m, rest, b_whole, b_part):
     """(a, c, b) of the rest of a step whose whole and whose part before have these b.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import allocating_kernel, kernel, parallel_kernel
+from lifnum.compiler import allocating_kernel, inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import (
     DENSE,
     LINEAR,
@@ -179,7 +179,7 @@ def _build_sample(d, times, i, last, sample, steps):
 # The loops over neurons index whole arrays: slicing one costs more than a step of ten neurons.
 
 
-@kernel
+@inlined_kernel
 def _advance(state, now, row, flags, propagators, step, bar):
     """Add a row of inputs, then one step of all neurons of a tile; flags those that may spike.
 
@@ -199,7 +199,7 @@ def _advance(state, now, row, flags, propagators, step, bar):
         flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
 
 
-@kernel
+@inlined_kernel
 def _any(words):
     combined = np.uint64(0)
     for word in words:
@@ -207,14 +207,14 @@ def _any(words):
     return combined != 0
 
 
-@kernel
+@inlined_kernel
 def _add_row(target, row, source):
     """target[row] += source, over the neurons of a tile."""
     for j in range(target.shape[1]):
         target[row, j] += source[j]
 
 
-@kernel
+@inlined_kernel
 def _add_rows(target, row, first, second):
     """Two additions, one after the other, with one store: stores bound this loop."""
     for j in range(target.shape[1]):
@@ -226,22 +226,22 @@ def forward(d, offsets, indices, w, width, steps, spikes, pieces, counts, capped
             states):  # fmt: skip
     """Simulate every tile of every sample.
 
-    spikes (tiles, batch, capacity) receives the first `capacity` spikes of each, in the order of
-    their steps, neurons and times, and pieces, unless it is empty, what they ended; counts (tiles,
-    batch) how many there were. capped and
-    suppressed (tiles, batch) count neurons at the cap and those whose next spike it suppressed;
+    spikes (batch, tiles, capacity) receives the first `capacity` spikes of each, in the order of
+    their steps, neurons and times, and pieces, unless it is empty, what they ended; counts (batch,
+    tiles) how many there were. capped and
+    suppressed (batch, tiles) count neurons at the cap and those whose next spike it suppressed;
     bad marks where the state overflowed. states (steps, 2, n_post), or empty: (I, u) at the start
     of every step, after its inputs.
     """
-    n_tiles, batch, _ = spikes.shape
+    batch, n_tiles, _ = spikes.shape
     for piece in prange(n_tiles * batch):
         tile, sample = piece // batch, piece % batch
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
-        counts[tile, sample], capped[tile, sample], suppressed[tile, sample], ok = _forward_sample(
-            d, offsets[sample], indices, w, low, high, steps, sample, spikes[tile, sample],
-            pieces[tile, sample], states,
+        counts[sample, tile], capped[sample, tile], suppressed[sample, tile], ok = _forward_sample(
+            d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
+            pieces[sample, tile], states,
         )  # fmt: skip
-        bad[tile, sample] = not ok
+        bad[sample, tile] = not ok
 
 
 @allocating_kernel
@@ -343,8 +343,8 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
 @parallel_kernel
 def collect(d, spikes, counts, offsets, times, indices):
     """Write every sample's spikes sorted by (time, neuron), and each spike's rank among all."""
-    for sample in prange(spikes.shape[1]):
-        _collect_sample(d.duration, spikes[:, sample], counts[:, sample], offsets[sample],
+    for sample in prange(len(spikes)):
+        _collect_sample(d.duration, spikes[sample], counts[sample], offsets[sample],
                         times[offsets[sample] : offsets[sample + 1]],
                         indices[offsets[sample] : offsets[sample + 1]])  # fmt: skip
 
@@ -371,34 +371,40 @@ def _collect_sample(duration, spikes, counts, offset, times, indices):
             to = place[bucket]
             place[bucket] += 1
             times[to], indices[to], source[to] = q.time, q.neuron, tile * capacity + slot
-    moves = 0
-    for k in range(1, n):
-        time, index, origin = times[k], indices[k], source[k]
-        to = k
-        while to > 0 and (
-            times[to - 1] > time or (times[to - 1] == time and indices[to - 1] > index)
-        ):
-            times[to], indices[to] = times[to - 1], indices[to - 1]
-            source[to] = source[to - 1]
-            to -= 1
-        times[to], indices[to], source[to] = time, index, origin
-        moves += k - to
-        if moves > 32 * n + 1024:  # times too clustered for buckets
-            _merge_sort(times, indices, source)
-            break
+    # insertion finishes it; should times be too clustered for buckets, wider gaps come first
+    gap = 1 if _inversions_are_few(times) else n // 2
+    while gap > 0:
+        for k in range(gap, n):
+            time, index, origin = times[k], indices[k], source[k]
+            to = k
+            while to >= gap and _later(times, indices, source, to - gap, time, index, origin):
+                times[to], indices[to] = times[to - gap], indices[to - gap]
+                source[to] = source[to - gap]
+                to -= gap
+            times[to], indices[to], source[to] = time, index, origin
+        gap = int(gap / 2.2) if gap > 4 else gap // 2
     for k in range(n):
         spikes[source[k] // capacity, source[k] % capacity].rank = offset + k
 
 
-@allocating_kernel
-def _merge_sort(times, indices, source):
-    """Sort three arrays by (time, index): stable by index, then stable by time."""
-    for key in range(2):
-        if key == 0:
-            order = np.argsort(indices, kind="mergesort")
-        else:
-            order = np.argsort(times, kind="mergesort")
-        times[:], indices[:], source[:] = times[order], indices[order], source[order]
+@inlined_kernel
+def _later(times, indices, source, k, time, index, origin):
+    """Whether spike k comes after (time, index, origin)."""
+    if times[k] != time:
+        return times[k] > time
+    return indices[k] > index or (indices[k] == index and source[k] > origin)
+
+
+@kernel
+def _inversions_are_few(times):
+    """Whether no spike stands behind one that is later, further back than insertion can afford."""
+    latest = 0
+    for k in range(1, len(times)):
+        if times[k] >= times[latest]:
+            latest = k
+        elif k - latest > 64:
+            return False
+    return True
 
 
 @parallel_kernel
@@ -410,7 +416,7 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
     d_in (tiles, inputs) unless it is empty (only then are states read); constant (chunks, tiles)
     counts the spikes that passed no gradient because u did not rise at them.
     """
-    n_tiles, batch, _ = spikes.shape
+    batch, n_tiles, _ = spikes.shape
     n_chunks = len(d_w)
     for piece in prange(n_tiles * n_chunks):
         tile, chunk = piece // n_chunks, piece % n_chunks
@@ -424,7 +430,7 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
             lost += _adjusted_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
-                spikes[tile, sample, : counts[tile, sample]], pieces[tile, sample], states, d_out,
+                spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
                 d_w[chunk], d_in[min(tile, len(d_in) - 1)], lam, end_terms,
             )  # fmt: skip
         constant[chunk, tile] = lost
@@ -491,12 +497,12 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
     return lost
 
 
-@kernel
+@inlined_kernel
 def _row(propagators, step):
     return propagators[step, 0], propagators[step, 1], propagators[step, 2]
 
 
-@kernel
+@inlined_kernel
 def _adjoint(lam, after, a, c, b):
     """Adjoint of one step of all neurons of a tile: from rows after, after + 1 to the others."""
     real = lam.dtype.type
@@ -507,7 +513,7 @@ def _adjoint(lam, after, a, c, b):
         lam[now + 1, j] = b * lam[after + 1, j]
 
 
-@kernel
+@inlined_kernel
 def _collect_row(target, lam, now):
     """target += lam_i, over the neurons of a tile."""
     for j in range(lam.shape[1]):
@@ -562,7 +568,7 @@ def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam,
         d_in[k - 1] -= zero_length
 
 
-@kernel
+@inlined_kernel
 def _time_gradient(d, row, lam, now):
     """Sum over neurons of w (lam_i / tau_s - lam_u): the jump of the Hamiltonian at an input.
 
@@ -588,7 +594,7 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
     Between events the adjoint follows the exact solution, whatever the method of the forward pass.
     Arguments as in `backward_adjusted`.
     """
-    n_tiles, batch, _ = spikes.shape
+    batch, n_tiles, _ = spikes.shape
     n_chunks = len(d_w)
     for piece in prange(n_tiles * n_chunks):
         tile, chunk = piece // n_chunks, piece % n_chunks
@@ -600,7 +606,7 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
         for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
             lost += _piggyback_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
-                spikes[tile, sample, : counts[tile, sample]], d_out, d_w[chunk],
+                spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
                 d_in[min(tile, len(d_in) - 1)], lam,
             )  # fmt: skip
         constant[chunk, tile] = lost
@@ -692,15 +698,15 @@ def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
             for j in range(u.shape[1]):
                 i0, u0 = np.float64(states[step, 0, j]), np.float64(states[step, 1, j])
                 u[sample, j, k] = _inside(d, i0, u0, times[k] - start, end - start)
-            for tile in range(len(spikes)):
-                for slot in range(counts[tile, sample]):
-                    q = spikes[tile, sample, slot]
+            for tile in range(counts.shape[1]):
+                for slot in range(counts[sample, tile]):
+                    q = spikes[sample, tile, slot]
                     if q.step != step or times[k] < q.time:
                         continue
                     if d.interpolation == NONE:
                         u[sample, q.neuron, k] -= d.theta - d.reset
                     else:
-                        rest = pieces[tile, sample, slot].rest - pieces[tile, sample, slot].length
+                        rest = pieces[sample, tile, slot].rest - pieces[sample, tile, slot].length
                         s = min(times[k] - q.time, rest)
                         u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
 

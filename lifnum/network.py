@@ -225,22 +225,22 @@ class Layer:
         batch = len(inputs)
         self._tabulate(inputs)
         w = self._kernel_weights()
-        shape = (self.n_tiles, batch)
+        shape = (batch, self.n_tiles)
         counts, capped, suppressed = (np.zeros(shape, np.int64) for _ in range(3))
         bad = np.zeros(shape, np.bool_)
         rows = len(self._table[2]) if keep_states else 0
         states = np.empty((rows, 2, w.shape[1]), w.dtype)
         while True:
             slots = self._slots
-            if slots is None or slots.shape[1] < batch or slots.shape[2] < self._capacity:
+            if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
                 slots = self._slots = np.empty((*shape, self._capacity), layer.SPIKE)
-            slots = slots[:, :batch]
+            slots = slots[:batch]
             pieces = self._pieces
             if not keep_pieces:
                 pieces = np.empty((*shape, 0), layer.PIECE)
-            elif pieces is None or pieces.shape[1] < batch or pieces.shape[2] < slots.shape[2]:
+            elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
                 pieces = self._pieces = np.empty(slots.shape, layer.PIECE)
-            pieces = pieces[:, :batch]
+            pieces = pieces[:batch]
             layer.forward(self.dynamics, inputs.offsets, inputs.indices, w, self.width,
                           self._steps, slots, pieces, counts, capped, suppressed, bad,
                           states)  # fmt: skip
@@ -249,13 +249,13 @@ class Layer:
                 break
             self._capacity = int(most + most // 4)
         if bad.any():
-            sample = int(np.argmax(bad.any(axis=0)))
+            sample = int(np.argmax(bad.any(axis=1)))
             raise SimulationError(
                 f"sample {sample}: the state of a neuron is not finite; largest weight "
                 f"{np.abs(self.weights).max():g}"
             )
         offsets = np.zeros(batch + 1, np.int64)
-        np.cumsum(counts.sum(axis=0), out=offsets[1:])
+        np.cumsum(counts.sum(axis=1), out=offsets[1:])
         times, indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
         layer.collect(self.dynamics, slots, counts, offsets, times, indices)
         self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
@@ -333,7 +333,7 @@ class Layer:
     def potential(self, times):
         """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
         _, slots, pieces, counts = self._run
-        u = np.empty((len(counts[0]), self.weights.shape[1], len(times)))
+        u = np.empty((len(counts), self.weights.shape[1], len(times)))
         layer.membrane_potential(
             self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
         )

@@ -23,6 +23,12 @@ def _count(indices, offsets, counts):
 
 
 @kernel
+def _mark(indices, spiked):
+    for j in indices:
+        spiked[j] = True
+
+
+@kernel
 def _first_disorder(times, indices, offsets):
     """First spike that does not follow the one before in (time, index), or -1."""
     for sample in range(len(offsets) - 1):
@@ -167,3 +173,7 @@ class SpikeTrains:
         counts = np.zeros((len(self), self.n_neurons), np.int64)
         _count(self.indices, self.offsets, counts)
         return counts
+
+    def mark(self, spiked):
+        """Set spiked[j] (n_neurons,), bool, for every neuron j that spikes in any sample."""
+        _mark(self.indices, spiked)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum import presets
-from lifnum.compiler import kernel
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.network import Network, Neuron, Scheme, SimulationError
 from lifnum.optimizers import OPTIMIZERS
@@ -39,12 +38,6 @@ class Evaluation(NamedTuple):
     seconds: float
 
 
-@kernel
-def _mark(spiked, indices):
-    for j in indices:
-        spiked[j] = True
-
-
 class Activity:
     """Counts over many batches of what the layers of a network did; its arrays are its state."""
 
@@ -65,7 +58,7 @@ class Activity:
             self.suppressed[k] += layer.n_suppressed
             self.steps[k] += layer.n_steps
             self.constant[k] += layer.n_constant
-            _mark(self.spiked[k], layer.spikes.indices)
+            layer.spikes.mark(self.spiked[k])
 
     def per_sample(self, counts):
         """Counts divided by the number of samples, NaN where there are none."""
