@@ -183,6 +183,9 @@ def _build_sample(d, times, i, last, sample, steps):
 def _advance(state, now, row, flags, propagators, step, bar):
     """Add a row of inputs, then one step of all neurons of a tile; flags those that may spike.
 
+    By LANES: this loop, with more arrays than the others, leaves up to 31 neurons to scalar code
+    (half the time of ten neurons) unless its length is known.
+
     state (4, n): rows now and now + 1 hold (I, u) before, the two others receive them after.
     """
     real = state.dtype.type
@@ -190,21 +193,28 @@ def _advance(state, now, row, flags, propagators, step, bar):
     a, c, b = real(propagators[step, 0]), real(propagators[step, 1]), real(propagators[step, 2])
     c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
     bar = real(bar)
-    for j in range(state.shape[1]):
-        i0, u0 = state[now, j] + row[j], state[now + 1, j]
-        u1 = c * i0 + b * u0
-        state[now, j] = i0
-        state[after, j] = a * i0
-        state[after + 1, j] = u1
-        flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
+    for block in range(state.shape[1] // LANES):
+        for lane in range(LANES):
+            j = LANES * block + lane
+            i0, u0 = state[now, j] + row[j], state[now + 1, j]
+            u1 = c * i0 + b * u0
+            state[now, j] = i0
+            state[after, j] = a * i0
+            state[after + 1, j] = u1
+            flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
 
 
 @inlined_kernel
-def _any(words):
-    combined = np.uint64(0)
-    for word in words:
-        combined |= word
-    return combined != 0
+def _flagged(words, found):
+    """Write the indices of the words that hold a flag to found; returns their number.
+
+    Without a branch a word: which ones hold a flag can not be predicted.
+    """
+    n = 0
+    for word in range(len(words)):
+        found[n] = word
+        n += words[word] != 0
+    return n
 
 
 @inlined_kernel
@@ -237,22 +247,25 @@ def forward(d, offsets, indices, w, width, steps, spikes, pieces, counts, capped
     for piece in prange(n_tiles * batch):
         tile, sample = piece // batch, piece % batch
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
+        n = high - low
+        flags = np.zeros(n, np.bool_)
         counts[sample, tile], capped[sample, tile], suppressed[sample, tile], ok = _forward_sample(
             d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
-            pieces[sample, tile], states,
+            pieces[sample, tile], states, np.zeros((4, n), w.dtype), np.zeros(n, w.dtype), flags,
+            flags.view(np.uint64), np.empty(n // 8 + 1, np.int64), np.zeros(n, np.int64),
+            np.zeros(n, np.bool_), np.empty(d.order + 1),
         )  # fmt: skip
         bad[sample, tile] = not ok
 
 
-@allocating_kernel
-def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, states):
+@kernel
+def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, states, state,
+                    nothing, flags, words, found, emitted, suppressed, scratch):  # fmt: skip
+    """One tile of one sample; the arrays from `state` on are scratch, most of them zero at first.
+
+    `words` are the flags, eight at a time.
+    """
     n = high - low
-    state, nothing = np.zeros((4, n), w.dtype), np.zeros(n, w.dtype)
-    emitted = np.zeros(n, np.int64)
-    suppressed = np.zeros(n, np.bool_)
-    flags = np.zeros(n, np.bool_)
-    words = flags.view(np.uint64)  # the scan for flags skips eight neurons at a time
-    scratch = np.empty(d.order + 1)
     real = w.dtype.type
     theta = real(d.theta)
     # no crossing may go unflagged for the rounding of the flag's own terms
@@ -283,12 +296,8 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
         before, now = now, 2 - now
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
-        if not _any(words):
-            continue
-        for word in range(len(words)):
-            if words[word] == 0:
-                continue
-            for j in range(8 * word, 8 * word + 8):
+        for k in range(_flagged(words, found)):
+            for j in range(8 * found[k], 8 * found[k] + 8):
                 if not flags[j] or suppressed[j]:
                     continue
                 i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
