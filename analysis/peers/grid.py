@@ -6,6 +6,7 @@ batch and optimiser as lifnum's preset for MNIST; the gradient is the framework'
 Batches are binned beforehand, outside the timing, which favours these frameworks.
 """
 
+import itertools
 import json
 import math
 import sys
@@ -96,7 +97,7 @@ class SpikingJelly(torch.nn.Module):
 def _linear(sizes, scale):
     """Layers without bias; the preset's weights U(-1, 1) in the unit of the framework."""
     layers = torch.nn.ModuleList()
-    for n_pre, n_post in zip(sizes, sizes[1:]):
+    for n_pre, n_post in itertools.pairwise(sizes):
         linear = torch.nn.Linear(n_pre, n_post, bias=False)
         torch.nn.init.uniform_(linear.weight, -scale, scale)
         layers.append(linear)
