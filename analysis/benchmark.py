@@ -4,8 +4,8 @@ Everything that the README's section on speed says is measured by
 
     python -m analysis.benchmark --peers all --markdown
 
-on a machine that does nothing else: about twelve minutes on two cores, after the environments of
-the other frameworks are installed (several GB; a run with --peers all --only none does that).
+on a machine that does nothing else: less than a quarter of an hour on two cores, once the
+environments of the other frameworks are there (the first run installs them; some GB).
 
 Each measurement is a process of its own (`analysis.workloads`, `analysis.peers`) that is started,
 warmed up and then asked for one repetition at a time, in turn with those it is compared with.
@@ -39,6 +39,9 @@ STEPS = (20, 100)  # grids of the frameworks that need one
 
 BATCH = 50
 
+# hidden neurons and batch as published with each, and batches a repetition
+YINYANG_WORK = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 20)}
+
 
 def parser():
     p = cli.Parser(
@@ -51,7 +54,8 @@ def parser():
                    help=f"sections, separated by commas, or none: {', '.join(SECTIONS)} "
                    "(default: all)")  # fmt: skip
     p.add_argument("--peers", default="", metavar="NAMES",
-                   help=f"other frameworks: {', '.join(PEERS)}, or all (default: none)")  # fmt: skip
+                   help=f"other frameworks: {', '.join(PEERS)}, or all (default: "
+                   "none)")  # fmt: skip
     p.add_argument("--environments", default="build/peers", metavar="DIR",
                    help="their virtual environments, installed here once (default: "
                    "build/peers)")  # fmt: skip
@@ -80,6 +84,8 @@ class Plan:
             self.options += ["--data-dir", args.data_dir]
         self.sections = _names("only", args.only, (*SECTIONS, "none"))
         self.peers = list(PEERS) if args.peers == "all" else _names("peers", args.peers, PEERS)
+        if self.sections in ([], ["none"]) and not self.peers:
+            raise ValueError("only and peers name nothing to measure; accepted: one at least")
         self.environments = args.environments
         self.out = Path(args.out or time.strftime("runs/benchmark-%Y%m%d-%H%M%S.h5"))
         for path in self.files():
@@ -219,38 +225,37 @@ def measure_peers(plan, pythons):
     """lifnum and the peers in turn; a peer that fails is left out, with one line."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        trains, points = folder / "trains.npz", folder / "points.npz"
         workers = {}
 
-        def add(name, start):
+        def own(name, options):
+            workers[name] = stack.enter_context(lifnum("epoch", options=options))
+
+        def add(title, name, **arguments):
             try:
-                workers[name] = stack.enter_context(start())
+                workers[title] = stack.enter_context(peer(name, pythons[name], **arguments))
             except WorkerError as error:
                 print(f"left out: {error}", file=sys.stderr)
 
         grids = [name for name in pythons if name not in report.YINYANG]
         if grids:
-            _save_trains(plan, folder / "trains.npz")
-            workers["lifnum mnist"] = stack.enter_context(lifnum("epoch", options=plan.options))
+            _save_trains(plan, trains)
+            own(report.MNIST, plan.options)
         for name in grids:
             for steps in STEPS:
-                count = 2 if plan.quick else 1000 // steps
-                add(f"{name} {steps} steps", lambda name=name, steps=steps, count=count: peer(
-                    name, pythons[name], framework=name, data=str(folder / "trains.npz"),
-                    hidden=800, steps=steps, batch=BATCH, count=count,
-                ))  # fmt: skip
-        for name, own in report.YINYANG.items():
+                add(f"{name} {steps} steps", name, framework=name, data=str(trains), hidden=800,
+                    steps=steps, batch=BATCH, count=2 if plan.quick else 1000 // steps)  # fmt: skip
+        _save_points(points)
+        for name in report.YINYANG:
             if name not in pythons:
                 continue
-            _save_points(folder / "points.npz")
-            hidden, batch, count = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 10)}[name]
-            options = ["--dataset", "yinyang", "--hidden", str(hidden), "--batch-size", str(batch),
-                       "--validation-share", "0"]  # fmt: skip
-            more = {"step": 0.05} if name == "eventax" else {}
-            workers[own] = stack.enter_context(lifnum("epoch", options=options))
-            add(name, lambda name=name, hidden=hidden, batch=batch, count=count, more=more: peer(
-                name, pythons[name], data=str(folder / "points.npz"), hidden=hidden, batch=batch,
-                count=2 if plan.quick else count, **more,
-            ))  # fmt: skip
+            hidden, batch, count = YINYANG_WORK[name]
+            own(report.YINYANG[name], [
+                "--dataset", "yinyang", "--hidden", str(hidden), "--batch-size", str(batch),
+                "--validation-share", "0",
+            ])  # fmt: skip
+            add(name, name, data=str(points), hidden=hidden, batch=batch,
+                count=2 if plan.quick else count)  # fmt: skip
         return in_turn(workers, plan.repeat)
 
 
@@ -317,6 +322,8 @@ def main(argv=None):
     header = environment(os.cpu_count() or 1) | {
         "repeat": plan.repeat, "quick": plan.quick, "dataset": plan.dataset,
     }  # fmt: skip
+    if not plan.quick:
+        datasets.read_images(plan.dataset, plan.data_dir)  # fails now or not at all
     results = measure(plan, Record(plan.out, header))
     table = report.rows(results, plan.dataset)
     if args.markdown:

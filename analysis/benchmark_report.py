@@ -1,10 +1,13 @@
 """The table and the figure of a benchmark, from its repetitions alone."""
 
+import itertools
+
 import numpy as np
 
 from analysis import style
 
-# epochs of other frameworks: measurement -> (lifnum's, its quantity, whose work is the same)
+# lifnum's epochs among the peers': on MNIST, and on Yin-Yang of each peer's size and batch
+MNIST = "lifnum mnist"
 YINYANG = {"jaxsnn": "lifnum yinyang, as jaxsnn", "eventax": "lifnum yinyang, as eventax"}
 
 
@@ -31,7 +34,7 @@ def limit_seconds(epoch, machine):
 def doublings(levels, quantity):
     """Ratios of medians of one level to the level before, whose work is half."""
     medians = [np.median(level[quantity]) for level in levels.values()]
-    return [after / before for before, after in zip(medians, medians[1:])]  # noqa: RUF007
+    return [after / before for before, after in itertools.pairwise(medians)]
 
 
 def peer_epochs(peers):
@@ -42,7 +45,7 @@ def peer_epochs(peers):
             continue
         framework = name.split(" ", maxsplit=1)[0]
         # generated data need no encoding: steps alone on both sides, there
-        own, quantity = ("lifnum mnist", "seconds")
+        own, quantity = MNIST, "seconds"
         if framework in YINYANG:
             own, quantity = YINYANG[framework], "training_steps"
         own = peers[own]
@@ -141,8 +144,6 @@ def draw(results, dataset):
         panels.append(lambda axes: _draw_threads(axes, results["scaling"]["threads"]))
     if "start" in results:
         panels.append(lambda axes: _draw_start(axes, results["start"]))
-    if "memory" in results:
-        panels.append(lambda axes: _draw_memory(axes, results["memory"]))
     n_columns = min(3, max(1, len(panels)))
     n_rows = max(1, -(-len(panels) // n_columns))
     figure, grid = style.plt.subplots(
@@ -184,7 +185,7 @@ def _draw_peers(axes, peers):
         colors.append(style.COLORS[2 if name in YINYANG else 1])
     for name in peers:
         if name.startswith("lifnum"):
-            quantity = "seconds" if name == "lifnum mnist" else "training_steps"
+            quantity = "seconds" if name == MNIST else "training_steps"
             names.append(name)
             series.append(peers[name][quantity])
             colors.append(style.COLORS[0])
@@ -232,9 +233,4 @@ def _draw_threads(axes, levels):
 def _draw_start(axes, start):
     names = {"cached": "kernels cached", "compiled": "compiled anew"}
     _bars(axes, [names[kind] for kind in start], [one["seconds"] for one in start.values()])
-    axes.set(title="Start to first batch done", xlabel="seconds")
-
-
-def _draw_memory(axes, memory):
-    _bars(axes, ["training"], [1e-6 * np.asarray(memory["train"]["peak"])])
-    axes.set(title="Peak memory, data included", xlabel="MB")
+    axes.set(title="Start to first batch done", xlabel="seconds", ylim=(2, -1))

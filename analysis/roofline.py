@@ -6,6 +6,7 @@ sub-interval forward and 4 backward, and one each way for each weight of each in
 optimiser step of Adam reads four numbers a weight and writes three.
 """
 
+import itertools
 from time import perf_counter
 
 import numba
@@ -38,7 +39,7 @@ def training_flops(steps, spikes_in, sizes):
 
 def adam_bytes(sizes, itemsize=4):
     """Bytes that one step of Adam moves."""
-    n_weights = sum(a * b for a, b in zip(sizes, sizes[1:]))  # noqa: RUF007
+    n_weights = sum(a * b for a, b in itertools.pairwise(sizes))
     return ADAM_NUMBERS * itemsize * n_weights
 
 

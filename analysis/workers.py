@@ -1,5 +1,6 @@
 """Processes that measure on request, in turn; and the environments of other frameworks."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,8 +13,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 
-class WorkerError(RuntimeError):
-    """A process that ended or could not be installed; the message is one line."""
+class WorkerError(ChildProcessError):
+    """A process that ended, or could not be installed; the message is one line."""
 
 
 class Worker:
@@ -26,6 +27,8 @@ class Worker:
     command : list of str
     environment : dict, optional
         Variables to add to the environment.
+    optional : bool
+        Whether others go on without it when it fails.
 
     Attributes
     ----------
@@ -38,8 +41,8 @@ class Worker:
         It ended before it was ready.
     """
 
-    def __init__(self, name, command, environment=None):
-        self.name = name
+    def __init__(self, name, command, environment=None, optional=False):
+        self.name, self.optional = name, optional
         self._errors = tempfile.TemporaryFile("w+")
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         start = perf_counter()
@@ -67,15 +70,14 @@ class Worker:
         WorkerError
             The process ended.
         """
-        try:
+        with contextlib.suppress(BrokenPipeError):  # its last words follow
             print("go", file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # its last words follow
         return self._answer()
 
     def close(self):
         """End the process."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it may have ended with a request unread
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -113,12 +115,25 @@ def in_turn(workers, repeat):
     Returns
     -------
     dict of str to dict of str to list
-        For every worker and quantity one value a repetition.
+        For every worker and quantity one value a repetition, without optional ones that failed.
+
+    Raises
+    ------
+    WorkerError
+        One that is not optional failed.
     """
     results = {name: {} for name in workers}
     for _ in range(repeat):
-        for name, worker in workers.items():
-            for quantity, value in worker.measure().items():
+        for name in list(results):
+            try:
+                measured = workers[name].measure()
+            except WorkerError as error:
+                if not workers[name].optional:
+                    raise
+                print(f"left out: {error}", file=sys.stderr)
+                del results[name]
+                continue
+            for quantity, value in measured.items():
                 results[name].setdefault(quantity, []).append(value)
     return results
 
@@ -176,7 +191,7 @@ def install(name, folder):
 
 
 def peer(name, python, **arguments):
-    """A Worker of a peer's script under its environment's Python."""
-    script = ROOT / "analysis" / "peers" / PEERS[name].script
-    # nothing of this project is on the path of another framework
-    return Worker(name, [str(python), str(script), json.dumps(arguments)], {"PYTHONPATH": ""})
+    """An optional Worker of a peer's script under its environment's Python."""
+    command = [str(python), str(ROOT / "analysis" / "peers" / PEERS[name].script)]
+    # an empty path: nothing of this project may be imported there
+    return Worker(name, [*command, json.dumps(arguments)], {"PYTHONPATH": ""}, optional=True)

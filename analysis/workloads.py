@@ -6,8 +6,10 @@ where JSON holds the arguments of the task's function below. The process answers
 `analysis.peers.protocol` says. NUMBA_NUM_THREADS sets its threads.
 """
 
+import contextlib
 import gc
 import hashlib
+import itertools
 import json
 import math
 import sys
@@ -20,7 +22,7 @@ import numpy as np
 
 from analysis import roofline
 from analysis.peers.protocol import serve
-from lifnum import cli, datasets, encoding, presets, train, trainer
+from lifnum import cli, datasets, encoding, train, trainer
 from lifnum.losses import SpikeCount
 from lifnum.network import Network, Neuron, Scheme
 from lifnum.optimizers import Adam
@@ -46,10 +48,8 @@ def peak_memory():
 def forget_peak():
     """Let `peak_memory` count from what is held now on, where the system can do that."""
     gc.collect()
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     return peak_memory()
 
 
@@ -84,9 +84,7 @@ def epoch(options):
 
     def measure():
         preset = config["preset"]
-        encode_train, encode_test = _encoding_seconds(
-            preset["dataset"], data_dir, preset["window"]
-        )
+        encode_train, encode_test = _encoding_seconds(preset["dataset"], data_dir, preset["window"])
         with tempfile.TemporaryDirectory() as folder:
             run = _run(config, data_dir, folder)
             start = perf_counter()
@@ -234,7 +232,7 @@ def point(hidden, inputs, spikes, batch, batches, scheme, seconds):
     data = [random_trains(batch, inputs, spikes, 0.1, generator) for _ in range(batches)]
     labels = generator.integers(0, n_classes, batch)
     sizes, weights, trains = [inputs, *hidden, n_classes], [], data[0]
-    for n_pre, n_post in zip(sizes, sizes[1:]):  # noqa: RUF007
+    for n_pre, n_post in itertools.pairwise(sizes):
         w = generator.uniform(-1.0, 1.0, (n_pre, n_post)).astype(np.float32)
         w, trains = balanced_weights(trains, w, neuron, scheme, duration)
         weights.append(w)

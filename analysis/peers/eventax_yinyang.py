@@ -1,8 +1,8 @@
 """Eventax: training steps on Yin-Yang, Euler steps with spike times by Newton's method.
 
 Argument: JSON with data (NPZ of points (n, 5) and labels), hidden, batch, count (batches a
-repetition), step (of the solver, of a duration of 30 ms). Time constants and initial weights are
-those published with EventProp (Wunderlich & Pehle 2021).
+repetition). The solver takes steps of 0.05 ms of a duration of 30 ms. Time constants and initial
+weights are those published with EventProp (Wunderlich & Pehle 2021).
 """
 
 import json
@@ -18,7 +18,7 @@ from eventax.evnn import FFEvNN
 from eventax.neuron_models import LIF
 from protocol import serve
 
-DURATION, WINDOW = 30.0, 15.0
+DURATION, WINDOW, STEP = 30.0, 15.0, 0.05  # ms
 
 
 def main():
@@ -33,7 +33,7 @@ def main():
     weights[:hidden, hidden:] = generator.normal(0.93, 0.1, (hidden, 3))
     net = FFEvNN(
         layers=[hidden, 3], in_size=5, neuron_model=LIF, max_solver_time=DURATION,
-        key=jax.random.PRNGKey(0), solver_stepsize=spec["step"], max_event_steps=400,
+        key=jax.random.PRNGKey(0), solver_stepsize=STEP, max_event_steps=400,
         output_no_spike_value=DURATION, thresh=1.0, tsyn=5.0, tmem=20.0, init_weights=weights,
         init_bias=0.0,
     )  # fmt: skip
