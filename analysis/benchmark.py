@@ -240,7 +240,7 @@ def measure_peers(plan, pythons):
         grids = [name for name in pythons if name not in report.YINYANG]
         if grids:
             _save_trains(plan, trains)
-            own(report.MNIST, plan.options)
+            own(report.IMAGES, plan.options)
         for name in grids:
             for steps in STEPS:
                 add(f"{name} {steps} steps", name, framework=name, data=str(trains), hidden=800,

@@ -6,8 +6,8 @@ import numpy as np
 
 from analysis import style
 
-# lifnum's epochs among the peers': on MNIST, and on Yin-Yang of each peer's size and batch
-MNIST = "lifnum mnist"
+# lifnum's epochs among the peers': on IMAGES, and on Yin-Yang of each peer's size and batch
+IMAGES = "lifnum images"
 YINYANG = {"jaxsnn": "lifnum yinyang, as jaxsnn", "eventax": "lifnum yinyang, as eventax"}
 
 
@@ -45,7 +45,7 @@ def peer_epochs(peers):
             continue
         framework = name.split(" ", maxsplit=1)[0]
         # generated data need no encoding: steps alone on both sides, there
-        own, quantity = MNIST, "seconds"
+        own, quantity = IMAGES, "seconds"
         if framework in YINYANG:
             own, quantity = YINYANG[framework], "training_steps"
         own = peers[own]
@@ -178,20 +178,22 @@ def _draw_epoch(axes, epoch, dataset):
 
 
 def _draw_peers(axes, peers):
-    names, series, colors = [], [], []
+    lines = []
     for name, (seconds, own) in peer_epochs(peers).items():
-        names.append(f"{name} ({np.median(seconds / own):.0f}x)")
-        series.append(seconds)
-        colors.append(style.COLORS[2 if name in YINYANG else 1])
+        ratio = f"{name} ({number(np.median(seconds / own))}x)"
+        lines.append((ratio, seconds, 2 if name in YINYANG else 1))
     for name in peers:
         if name.startswith("lifnum"):
-            quantity = "seconds" if name == MNIST else "training_steps"
-            names.append(name)
-            series.append(peers[name][quantity])
-            colors.append(style.COLORS[0])
-    _bars(axes, names, series, color=colors)
+            quantity = "seconds" if name == IMAGES else "training_steps"
+            lines.append((name, np.asarray(peers[name][quantity]), 0))
+    for y, (_, seconds, color) in enumerate(lines):  # points: a bar has no length on this scale
+        axes.plot([seconds.min(), seconds.max()], [y, y], color=style.COLORS[color])
+        axes.plot(np.median(seconds), y, "o", color=style.COLORS[color])
+    axes.set_yticks(range(len(lines)), [line[0] for line in lines], fontsize=7)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", alpha=0.3)
+    axes.invert_yaxis()
     axes.set(title="One epoch (times lifnum's)", xlabel="seconds", xscale="log")
-    axes.tick_params(axis="y", labelsize=7)
 
 
 def _draw_schemes(axes, measured):
