@@ -198,16 +198,17 @@ def random_trains(n_samples, n_inputs, n_spikes, window, generator):
 
 def balanced_weights(inputs, w, neuron, scheme, duration):
     """w, scaled so that the neurons of one layer spike about once a sample; and their spikes."""
-    low, high = 1 / 64, 64.0
-    for _ in range(12):
-        scale = w.dtype.type(math.sqrt(low * high))
-        net = Network([(w * scale, neuron)], scheme, duration)
-        out = net.forward(inputs, differentiable=False)
-        if len(out.times) > len(inputs) * w.shape[1]:
-            high = float(scale)
+    # from below, for the memory of a network that spikes too much would count as the peak
+    scale, factor = 1 / 64, 2.0
+    for _ in range(16):
+        tried = w * w.dtype.type(scale * factor)
+        out = Network([(tried, neuron)], scheme, duration).forward(inputs, differentiable=False)
+        if len(out.times) <= len(inputs) * w.shape[1]:
+            scale *= factor
         else:
-            low = float(scale)
-    return w * scale, out
+            factor = math.sqrt(factor)
+    w = w * w.dtype.type(scale)
+    return w, Network([(w, neuron)], scheme, duration).forward(inputs, differentiable=False)
 
 
 def point(hidden, inputs, spikes, batch, batches, scheme, seconds):
@@ -238,6 +239,7 @@ def point(hidden, inputs, spikes, batch, batches, scheme, seconds):
         weights.append(w)
     net = Network([(w, neuron) for w in weights], scheme, duration)
     loss, optimizer = SpikeCount(), Adam(net.weights, 0.0)
+    forget_peak()
 
     def train_all():
         for trains in data:
