@@ -10,14 +10,13 @@ environments of the other frameworks are there (the first run installs them; som
 Each measurement is a process of its own (`analysis.workloads`, `analysis.peers`) that is started,
 warmed up and then asked for one repetition at a time, in turn with those it is compared with.
 An epoch of lifnum is a whole one: encoding of the images, training steps, shuffling, logging and
-checkpoint, without the evaluation. For the other frameworks the time of a training step, averaged
-over the batches of a repetition, is multiplied by the batches of an epoch (1,140 of 50 samples
-for the 57,000 of MNIST that lifnum trains on; 5,000 samples for Yin-Yang).
+checkpoint, without the evaluation. For the other frameworks the time of a sample, averaged over
+the training steps of a repetition, is multiplied by the samples of an epoch (57,000 of MNIST, which
+are 1,140 batches of 50: lifnum trains on as many; 5,000 of Yin-Yang).
 Synaptic events are input spikes times fan-out, all layers, each counted once for its way forward
 and back. The file holds every repetition: /section/measurement/quantity, in seconds, bytes, flops.
 """
 
-import os
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
+import numba
 import numpy as np
 
 from analysis import benchmark_report as report
@@ -88,6 +88,8 @@ class Plan:
             raise ValueError("only and peers name nothing to measure; accepted: one at least")
         self.environments = args.environments
         self.out = Path(args.out or time.strftime("runs/benchmark-%Y%m%d-%H%M%S.h5"))
+        if self.out.suffix != ".h5":
+            raise ValueError(f"out is {self.out}; accepted: a name that ends in .h5")
         for path in self.files():
             if path.exists():
                 raise ValueError(f"{path}: exists; accepted: another --out")
@@ -102,8 +104,7 @@ class Plan:
                 "batch": BATCH, "batches": 1, "scheme": {},
                 "seconds": 0.01 if self.quick else 0.3}  # fmt: skip
         size = base["hidden"][0]
-        cores = os.cpu_count() or 1
-        threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cores]
+        threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= numba.config.NUMBA_NUM_THREADS]
         factors = {
             "neurons": {n: {"hidden": [n]} for n in (size // 2, size, 2 * size)},
             "input spikes": {n: {"spikes": n} for n in (75, 150, 300)},
@@ -319,7 +320,7 @@ def measure(plan, record):
 def main(argv=None):
     args = parser().parse_args(argv)
     plan = Plan(args)
-    header = environment(os.cpu_count() or 1) | {
+    header = environment(numba.config.NUMBA_NUM_THREADS) | {
         "repeat": plan.repeat, "quick": plan.quick, "dataset": plan.dataset,
     }  # fmt: skip
     if not plan.quick:

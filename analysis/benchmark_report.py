@@ -49,7 +49,7 @@ def peer_epochs(peers):
         if framework in YINYANG:
             own, quantity = YINYANG[framework], "training_steps"
         own = peers[own]
-        seconds = np.asarray(measured["seconds_a_batch"]) * np.asarray(own["batches"])
+        seconds = np.asarray(measured["seconds_a_sample"]) * np.asarray(own["samples"])
         found[name] = seconds, np.asarray(own[quantity])
     return found
 
@@ -67,6 +67,8 @@ def rows(results, dataset):
                 table.append((f"`ps` order 10 against `euler`, dt {dt}", spread(ratio, "times")))
     for factor, levels in results.get("scaling", {}).items():
         named = " to ".join(levels)
+        if len(levels) < 2:  # threads, on one core
+            continue
         if factor == "threads":
             gains = [1 / ratio for ratio in doublings(levels, "seconds")]
             text = f"{_listed(gains)} times the speed a doubling"
@@ -88,7 +90,7 @@ def rows(results, dataset):
         table.append((f"weights after an epoch with {', '.join(results['threads'])} threads", same))
     for name, (seconds, own) in peer_epochs(results.get("peers", {})).items():
         text = f"{spread(seconds)} against {spread(own)}: {spread(seconds / own, 'times')}"
-        table.append((f"epoch of {name} against lifnum", text))
+        table.append((f"epoch of {name}, from its training steps, against lifnum's", text))
     return table
 
 

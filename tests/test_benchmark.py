@@ -93,6 +93,7 @@ def test_a_framework_that_can_not_be_installed_is_left_out_in_one_line(in_tmp, c
         (["--only", "speed"], "only has 'speed'; accepted: epoch, schemes"),
         (["--peers", "brian"], "peers has 'brian'; accepted: snntorch, norse"),
         (["--only", "none"], "only and peers name nothing to measure"),
+        (["--out", "speed.png"], "out is speed.png; accepted: a name that ends in .h5"),
         (["--repeat", "0"], "--repeat: 0 is not > 0"),
     ],
 )
