@@ -37,9 +37,12 @@ def draw(dt=0.02):
         emitted = net.forward(inputs).times
         spikes.plot(1e3 * emitted, np.full(len(emitted), -row), "|", color=color, markersize=9,
                     markeredgewidth=1.4, clip_on=False)  # fmt: skip
-        for k, time in enumerate(emitted):
-            drawing.note("output spikes", f"time of spike {k + 1} (ms)", name, scheme.dt or np.nan,
-                         statistics.Interval(1e3 * time, np.nan, 1))  # fmt: skip
+        facts = {"number": len(emitted)}
+        if len(emitted):
+            facts |= {"first (ms)": 1e3 * emitted[0], "last (ms)": 1e3 * emitted[-1]}
+        for what, value in facts.items():
+            drawing.note("output spikes", what, name, scheme.dt or np.nan,
+                         statistics.Interval(float(value), np.nan, 1))  # fmt: skip
     potential.axhline(1.0, color="#777777", linewidth=0.8, linestyle=":")
     potential.text(1.0, 1.02, "threshold", color="#555555", va="bottom", fontsize=8)
     potential.plot(1e3 * np.array(TIMES), np.zeros(len(TIMES)), "^", color="#555555", markersize=6,

@@ -79,34 +79,18 @@ def _draw_times(drawing, axes, rows, panel):
 def _draw_epochs(drawing, axes, study, rows, panel, threshold):
     """Epochs to the threshold; open triangles are lower bounds, for seeds that never reached it."""
     epochs, censored = statistics.reached(study, rows, threshold / 100.0)
-    axes.set(title=f"{panel.split(', ')[-1]}: epochs to {threshold:g} % on validation",
-             ylabel="epochs")  # fmt: skip
+    axes.set(title=f"{panel.split(', ')[-1]}: epochs to {threshold:g} %",
+             ylabel="epochs to validation accuracy")  # fmt: skip
     if not np.isfinite(epochs).any():
         axes.text(0.03, 0.95, "never validated", va="top", transform=axes.transAxes)
         return
     quantity = f"epochs to {threshold:g} % on validation"
-    drawing.methods(axes, panel, quantity, rows, epochs, linestyle="-")
-    methods = statistics.methods(rows)
-    for k, (method, order) in enumerate(methods):
-        own = (rows["method"] == method.encode()) & (rows["order"] == order)
-        color = style.look(method, order)[0]
-        bounds = [
-            (dt, value) for dt, value in statistics.over_dt(rows[own], epochs[own])
-            if censored[own & (rows["dt"] == dt)].any()
-        ]  # fmt: skip
-        for dt, _ in bounds:
-            share = statistics.interval(1.0 * censored[own & (rows["dt"] == dt)])
-            drawing.note(panel, f"share of seeds that never reached {threshold:g} %",
-                         style.label(method, order), dt, share._replace(half=np.nan))  # fmt: skip
-        if bounds:
-            axes.plot(style.dodge([1e3 * dt for dt, _ in bounds], k, len(methods)),
-                      [value.mean for _, value in bounds], "^", markersize=8, color=color,
-                      markerfacecolor="white", zorder=4)  # fmt: skip
+    drawing.methods(axes, panel, quantity, rows, epochs, bounds=censored, linestyle="-")
     end = study.curves["epoch"][np.isin(study.curves["run"], rows["id"])].max()
     axes.axhline(end, color="#999999", linewidth=0.8, linestyle=":")
-    axes.text(1.0, end, "end of training", color="#777777", fontsize=7, ha="right", va="bottom",
-              transform=axes.get_yaxis_transform())  # fmt: skip
-    axes.set_ylim(0, 1.12 * end)
+    axes.text(1.0, 1.02 * end, "end of training", color="#777777", fontsize=7, ha="right",
+              va="bottom", transform=axes.get_yaxis_transform())  # fmt: skip
+    axes.set_ylim(0, 1.2 * end)
 
 
 def _share_limits(axes):

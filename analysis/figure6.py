@@ -73,7 +73,7 @@ def draw(study, dataset=None):
 
 def _with_steps(tables):
     """What `Drawing.steps` needs of several tables, in one."""
-    names = ["dt", "layers", "duration", "steps", "step_length"]
+    names = ["seed", "dt", "layers", "duration", "steps", "step_length"]
     return np.concatenate([np.array(rows[names], rows[names].dtype) for rows in tables])
 
 

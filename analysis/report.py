@@ -202,19 +202,21 @@ def _tables(numbers):
             [scheme, *(row.get(None if math.isnan(dt) else dt, "") for dt, _ in columns)]
             for scheme, row in cells.items()
         ]
-        sizes = sorted({number.n for number in group})
-        seeds = f"n = {' to '.join(map(str, {sizes[0]: 0, sizes[-1]: 0}))}"
-        parts.append(f"<h3>{html.escape(f'{panel}: {quantity}, {seeds}')}</h3>")
+        title = f"{panel}: {quantity}"
+        fewest, most = (f(number.n for number in group) for f in (min, max))
+        if most > 1:
+            title += f", {most} seeds" if fewest == most else f", {fewest} to {most} seeds"
+        parts.append(f"<h3>{html.escape(title)}</h3>")
         parts.append(table(["", *(head for _, head in columns)], rows))
     return "".join(parts)
 
 
 def _cell(number):
-    """A number to the digits that its interval, or four figures, leave meaningful."""
+    """A number to two digits of its interval, or to four figures."""
     if math.isnan(number.half):
         return f"{number.mean:.4g}"
-    size = number.half or abs(number.mean) / 1e3 or 1.0
-    digits = min(8, max(0, 1 - math.floor(math.log10(size))))
+    size = max(number.half, 1e-3 * abs(number.mean)) or 1.0
+    digits = max(0, 1 - math.floor(math.log10(size)))
     return f"{number.mean:.{digits}f} ± {number.half:.{digits}f}"
 
 

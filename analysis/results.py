@@ -144,14 +144,12 @@ def _from_aggregate(path):
             if file.attrs["schema"] != SCHEMA:
                 raise ValueError(f"schema {file.attrs['schema']}; accepted: {SCHEMA}")
             tables = {}
-            for name, columns in TABLES.items():
-                table = file[name][()]
-                shapes = {key: shape for key, (kind, *shape) in _columns(columns, 1).items()}
-                if table.dtype.names != tuple(shapes) or any(
-                    bool(table.dtype[key].shape) != bool(shape) for key, shape in shapes.items()
-                ):
+            for name in TABLES:
+                table = tables[name] = file[name][()]
+                shapes = [table.dtype[key].shape for key in table.dtype.names]
+                n_layers = max(shape[0] if shape else 0 for shape in shapes)
+                if table.dtype != _table(name, [], n_layers).dtype:
                     raise ValueError(f"table {name} has other columns")
-                tables[name] = table
             for name in ("notes", "commands"):
                 tables[name] = [line.decode() for line in tables[name]["text"]]
     except _READ_ERRORS as error:
@@ -260,20 +258,20 @@ def _read_trace(trace):
     last = {name: column[-1] for name, column in epochs.items()}
     try:
         scheme = Scheme(**config["scheme"])
-        row = _origin(trace.path, config, header["seed"], len(last["steps"]))
+        code, order = METHODS[scheme.method]
+        row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
+        row |= {
+            "method": "ps" if code == PS else scheme.method,
+            "order": (order or scheme.order) if code == PS else 0,
+            "dt": np.nan if scheme.dt is None else scheme.dt,
+            "interpolation": scheme.interpolation,
+            "gradient": scheme.gradient,
+            "workers": int(header.get("workers", 1)),
+            "threads": int(header.get("threads", 0)),
+            "cpu": str(header.get("cpu", "")),
+        }
     except _READ_ERRORS as error:
-        raise TraceError(f"its configuration is damaged ({_line(error)})") from None
-    code, order = METHODS[scheme.method]
-    row |= last | {
-        "method": "ps" if code == PS else scheme.method,
-        "order": (order or scheme.order) if code == PS else 0,
-        "dt": np.nan if scheme.dt is None else scheme.dt,
-        "interpolation": scheme.interpolation,
-        "gradient": scheme.gradient,
-        "workers": int(header.get("workers", 1)),
-        "threads": int(header.get("threads", 0)),
-        "cpu": str(header.get("cpu", "")),
-    }
+        raise TraceError(f"its header is damaged ({_line(error)})") from None
     names = [name for name in TABLES["curves"] if name != "run"]
     columns = [epochs[name] for name in names]
     row["curve"] = [dict(zip(names, values)) for values in zip(*columns)]

@@ -86,9 +86,20 @@ def steps(rows):
     return np.unique(rows["dt"][np.isfinite(rows["dt"])])
 
 
-def over_dt(rows, values):
-    """[(dt, Interval)] of values, one a row, over the grid steps of the rows."""
-    return [(float(dt), interval(values[rows["dt"] == dt])) for dt in steps(rows)]
+def over_dt(rows, values, merge=False):
+    """[(dt, Interval)] of values, one a row, over the grid steps of the rows.
+
+    With `merge` several rows of a seed count as one, their mean.
+    """
+    points = []
+    for dt in steps(rows):
+        at = rows["dt"] == dt
+        own = values[at]
+        if merge:
+            seeds = rows["seed"][at]
+            own = [own[seeds == seed].mean() for seed in np.unique(seeds)]
+        points.append((float(dt), interval(own)))
+    return points
 
 
 def hidden(rows, column="spikes"):

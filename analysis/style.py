@@ -170,21 +170,47 @@ class Drawing:
                 axes.axhspan(value.mean - value.half, value.mean + value.half, color="#000000",
                              alpha=0.08, linewidth=0)  # fmt: skip
 
-    def methods(self, axes, panel, quantity, rows, values, scale=1.0, **line):
+    def methods(self, axes, panel, quantity, rows, values, scale=1.0, bounds=None, **line):
         """Every method of the rows over dt as a curve; those without a grid as a reference.
 
-        `values` has one entry a row.
+        `values` has one entry a row, and so has `bounds` (bool): values that are lower bounds.
+        Means over such get an open triangle in place of an interval.
         """
         methods = statistics.methods(rows)
         for k, (method, order) in enumerate(methods):
             own = (rows["method"] == method.encode()) & (rows["order"] == order)
             points = statistics.over_dt(rows[own], values[own])
-            self.curve(axes, panel, quantity, (method, order), points, (k, len(methods)), scale,
-                       **line)  # fmt: skip
-            gridless = values[own & np.isnan(rows["dt"])]
+            points.append((np.nan, statistics.interval(values[own & np.isnan(rows["dt"])])))
+            if bounds is not None:
+                points = self._bounded(axes, panel, quantity, (method, order), points, rows[own],
+                                       bounds[own], (k, len(methods)))  # fmt: skip
+            self.curve(axes, panel, quantity, (method, order), points[:-1], (k, len(methods)),
+                       scale, **line)  # fmt: skip
             style = {key: line[key] for key in ("linestyle", "alpha") if key in line}
-            self.reference(axes, panel, quantity, statistics.interval(gridless),
-                           label(method, order), scale, **style)  # fmt: skip
+            self.reference(axes, panel, quantity, points[-1][1], label(method, order), scale,
+                           **style)  # fmt: skip
+
+    def _bounded(self, axes, panel, quantity, method, points, rows, bounds, place):
+        """The points, those with lower bounds marked, without their interval and kept as such."""
+        result, marked = [], []
+        for dt, value in points:
+            at = np.isnan(rows["dt"]) if np.isnan(dt) else rows["dt"] == dt
+            if bounds[at].any():
+                value = value._replace(half=np.nan)
+                share = statistics.Interval(float(bounds[at].mean()), np.nan, value.n)
+                self.note(panel, f"{quantity}, share of seeds that never did", label(*method), dt,
+                          share)  # fmt: skip
+                marked.append((dt, value.mean))
+            result.append((dt, value))
+        style = {"color": look(*method)[0], "markerfacecolor": "white", "markersize": 8,
+                 "zorder": 4, "clip_on": False}  # fmt: skip
+        gridded = [(1e3 * dt, mean) for dt, mean in marked if np.isfinite(dt)]
+        if gridded:
+            x, y = zip(*gridded)
+            axes.plot(dodge(x, *place), y, "^", **style)
+        if len(marked) > len(gridded):  # the reference, marked at the edge
+            axes.plot([0.0], marked[-1][1], "^", transform=axes.get_yaxis_transform(), **style)
+        return result
 
     def steps(self, axes, panel, rows):
         """The confound: mean length of the sub-intervals (left) and their number (right) over dt.
@@ -198,20 +224,20 @@ class Drawing:
             if n > 2 and layer < n - 1:
                 name += f" {layer + 1}"
             length = 1e3 * rows["step_length"][:, layer]
-            points = statistics.over_dt(rows, length)
+            points = statistics.over_dt(rows, length, merge=True)
             style = {"color": "#444444", "linestyle": "-:"[layer == n - 1], "marker": None}
             self.curve(axes, panel, "mean sub-interval (ms)", name, points, **style)
             dts = [dt for dt, _ in points]
             ranges = np.array([np.nanpercentile(length[rows["dt"] == dt], (0, 100)) for dt in dts])
             axes.fill_between(1e3 * np.array(dts), *ranges.T, color="#444444", alpha=0.15,
                               linewidth=0)  # fmt: skip
-            counts = statistics.over_dt(rows, rows["steps"][:, layer])
+            counts = statistics.over_dt(rows, rows["steps"][:, layer], merge=True)
             for dt, value in counts:
                 self.note(panel, "sub-intervals a sample", name, dt, value)
         if not n:
             return
-        lengths = 1e3 * rows["step_length"]
-        low, high = np.nanmin(lengths), np.nanmax(lengths)
+        lengths = 1e3 * rows["step_length"][rows["step_length"] > 0]
+        low, high = lengths.min(), lengths.max()
         low, high = low / 1.6, high * 1.6
         dt = 1e3 * statistics.steps(rows)
         axes.plot(dt, dt, color="#999999", linewidth=0.8, linestyle="--", label="_dt")
@@ -296,6 +322,7 @@ def near_top_axis(axes, top, floor, ticks):
         return -np.log10(np.maximum(top - np.asarray(y), 0.0) + floor)
 
     axes.set_yscale("function", functions=(forward, lambda v: top + floor - 10.0 ** -np.asarray(v)))
+    axes.autoscale_view(scalex=False)  # margins of the former scale may be past the top of this
     axes.yaxis.set_major_locator(_NearTop(ticks))
     axes.yaxis.set_major_formatter(lambda value, _: _near_top_text(value))
     axes.yaxis.set_minor_formatter(NullFormatter())
