@@ -12,8 +12,7 @@ from lifnum.crossing import INTERPOLATIONS
 def draw(study, interpolation="dense"):
     """The figure: accuracy, hidden spikes and sub-intervals; a row a data set."""
     rows = statistics.select(study.transfer, study=0)
-    exact = np.isnan(rows["dt"])
-    rows = rows[exact | (rows["interpolation"] == interpolation.encode())]
+    rows = statistics.interpolated(rows, interpolation)
     pairs = sorted(
         {
             (row["trained"].decode(), row["dataset"].decode())

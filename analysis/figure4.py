@@ -13,10 +13,10 @@ GRADIENTS = ("piggyback", "adjusted")
 def draw(study, dataset=None, threshold=97.0):
     """The figure: hidden spikes and seconds an epoch left, epochs to the threshold (%) right."""
     dataset = style.chosen_dataset(study, dataset)
-    runs = _drawn(statistics.select(study.runs, dataset=dataset, study=0))
+    runs = statistics.interpolated(statistics.select(study.runs, dataset=dataset, study=0), "dense")
     if not np.isfinite(runs["dt"]).any():
         raise results.NoData(f"no run on {dataset} with a grid and interpolation dense")
-    timed = _drawn(statistics.alone(study.runs, dataset))
+    timed = statistics.interpolated(statistics.alone(study.runs, dataset), "dense")
     dts = statistics.steps(runs)
     drawing = style.Drawing(
         [["spikes piggyback", "goal piggyback"], ["spikes adjusted", "goal adjusted"],
@@ -48,10 +48,6 @@ def draw(study, dataset=None, threshold=97.0):
     return drawing
 
 
-def _drawn(rows):
-    return rows[np.isnan(rows["dt"]) | (rows["interpolation"] == b"dense")]
-
-
 def _of(rows, gradient):
     """Rows of a gradient; exact, whose gradients coincide, under either name."""
     exact = rows["method"] == b"exact"
@@ -70,7 +66,7 @@ def _draw_times(drawing, axes, rows, panel):
     right = axes.twinx()
     right.spines["right"].set_visible(True)
     drawing.methods(right, panel, "training time (s an epoch)", rows,
-                    statistics.seconds_per_epoch(rows), linestyle="--", alpha=0.75,
+                    statistics.seconds_per_epoch(rows), bands=False, linestyle="--", alpha=0.75,
                     markerfacecolor="none")  # fmt: skip
     right.set_ylabel("training time (s per epoch)")
     return right

@@ -43,8 +43,7 @@ def draw(study, dataset=None):
     for column, interpolation in enumerate(INTERPOLATIONS):
         for k, (title, (rows, values)) in enumerate(tables.items()):
             axes = drawing.axes[k, column]
-            gridless = np.isnan(rows["dt"]) & (rows["interpolation"] == b"dense")
-            own = rows[gridless | (rows["interpolation"] == interpolation.encode())]
+            own = statistics.interpolated(rows, interpolation)
             panel = f"{style.dataset(name)}, {title}, {interpolation}"
             drawing.methods(axes, panel, "test accuracy (%)", own, own[values], 100.0)
             axes.plot(*ROUNDED, color="#888888", linestyle=":", linewidth=1.8, marker=".",

@@ -174,6 +174,7 @@ def _from_folder(folder):
         notes += _number_studies(name, found[name])
         found[name], more = _unique(name, found[name])
         notes += more
+    notes += _incomplete(found["transfer"])
     if not any(found[name] for name in ("runs", "transfer")):
         reason = f" ({notes[0]})" if notes else ""
         raise ValueError(f"{folder}: holds no finished trace or transfer file{reason}")
@@ -292,6 +293,7 @@ def _read_transfer(file):
     origin = _origin(file.filename, config, attrs["seed"], n_layers)
     origin["options"] |= {f"scheme.{name}": json.dumps(value)
                           for name, value in config["scheme"].items()}  # fmt: skip
+    origin["options"]["weights of the run"] = _text(attrs["weights"])
     origin["n_samples"] = int(attrs["n_samples"])
     for row in found["transfer"]:
         row |= origin | {"dataset": Path(_text(attrs["dataset"])).name}
@@ -363,6 +365,21 @@ def _unique(name, rows):
             if line not in notes:
                 notes.append(line)
     return sorted(kept.values(), key=lambda row: row["file"]), notes
+
+
+def _incomplete(rows):
+    """Lines on networks that were evaluated under fewer schemes than others of their study."""
+    schemes = {}
+    for row in rows:
+        group = schemes.setdefault((row["study"], row["trained"], row["dataset"]), {})
+        own = group.setdefault(row["seed"], (row["file"], set()))
+        own[1].add(tuple(str(row[name]) for name in _SCHEME))
+    notes = []
+    for group in schemes.values():
+        n = len(set().union(*(own for _, own in group.values())))
+        notes += [f"incomplete: {file}: {len(own)} of the {n} schemes that its study has"
+                  for file, own in group.values() if len(own) < n]  # fmt: skip
+    return notes
 
 
 def parser():

@@ -75,6 +75,12 @@ def select(rows, **equal):
     return rows[keep]
 
 
+def interpolated(rows, interpolation):
+    """Rows with a grid and that interpolation, and those of the exact solution without a grid."""
+    exact = np.isnan(rows["dt"]) & (rows["interpolation"] == b"dense")
+    return rows[exact | np.isfinite(rows["dt"]) & (rows["interpolation"] == interpolation.encode())]
+
+
 def methods(rows):
     """Distinct (method, order) of the rows: exact, then series by order, then the others."""
     found = {(m.decode(), int(n)) for m, n in zip(rows["method"], rows["order"])}

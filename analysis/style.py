@@ -160,21 +160,23 @@ class Drawing:
         axes.errorbar(x[known], means[known], halves[known], fmt="none", ecolor=line["color"],
                       elinewidth=0.9, alpha=0.7)  # fmt: skip
 
-    def reference(self, axes, panel, quantity, value, name="exact", scale=1.0, **line):
+    def reference(self, axes, panel, quantity, value, name="exact", scale=1.0, band=True, **line):
         """Draw an Interval that has no dt across the axes, and keep it."""
         if value.n:
             value = statistics.Interval(scale * value.mean, scale * value.half, value.n)
             self.note(panel, quantity, name, np.nan, value)
             axes.axhline(value.mean, **(_REFERENCE | {"label": name} | line))
-            if value.n > 1:
+            if band and np.isfinite(value.half):
                 axes.axhspan(value.mean - value.half, value.mean + value.half, color="#000000",
                              alpha=0.08, linewidth=0)  # fmt: skip
 
-    def methods(self, axes, panel, quantity, rows, values, scale=1.0, bounds=None, **line):
+    def methods(self, axes, panel, quantity, rows, values, scale=1.0, bounds=None, bands=True,
+                **line):  # fmt: skip
         """Every method of the rows over dt as a curve; those without a grid as a reference.
 
         `values` has one entry a row, and so has `bounds` (bool): values that are lower bounds.
-        Means over such get an open triangle in place of an interval.
+        Means over such get an open triangle in place of an interval. `bands`: shade the intervals
+        of references.
         """
         methods = statistics.methods(rows)
         for k, (method, order) in enumerate(methods):
@@ -188,7 +190,7 @@ class Drawing:
                        scale, **line)  # fmt: skip
             style = {key: line[key] for key in ("linestyle", "alpha") if key in line}
             self.reference(axes, panel, quantity, points[-1][1], label(method, order), scale,
-                           **style)  # fmt: skip
+                           bands, **style)  # fmt: skip
 
     def _bounded(self, axes, panel, quantity, method, points, rows, bounds, place):
         """The points, those with lower bounds marked, without their interval and kept as such."""

@@ -301,6 +301,17 @@ def test_times_come_from_runs_alone_and_accuracies_from_runs_of_equal_options(tm
     assert study.notes[1] == f"skipped: z.h5: repeats what {short.name} holds"
 
 
+def test_a_transfer_file_that_lacks_schemes_is_named_and_used(tmp_path):
+    for seed, orders in ((0, (1, 2)), (1, (1,))):
+        studies.write_transfer(tmp_path, seed, orders=orders, interpolations=("dense",))
+    study = results.load(tmp_path)
+    name = "transfer-mnist-to-mnist-s1.h5"
+    assert study.notes == [f"incomplete: {name}: 7 of the 13 schemes that its study has"]
+    numbers = figure3.draw(study).numbers
+    assert {n.n for n in numbers if n.scheme == "order 1 (Euler)"} == {2}
+    assert {n.n for n in numbers if n.scheme == "order 2"} == {1}
+
+
 def test_a_run_alone_takes_the_place_of_the_same_run_beside_others(tmp_path):
     for workers in (2, 1):
         studies.write_trace(tmp_path, Scheme("euler", dt=0.01), 0, epochs=1, workers=workers)
