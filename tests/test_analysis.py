@@ -314,7 +314,9 @@ def test_a_transfer_file_that_lacks_schemes_is_named_and_used(tmp_path):
 
 def test_a_run_alone_takes_the_place_of_the_same_run_beside_others(tmp_path):
     for workers in (2, 1):
-        studies.write_trace(tmp_path, Scheme("euler", dt=0.01), 0, epochs=1, workers=workers)
+        path = studies.write_trace(tmp_path, Scheme("euler", dt=0.01), 0, epochs=1, workers=workers)
+        path.rename(tmp_path / f"{'ba'[workers - 1]}.h5")
+    assert results.load(tmp_path).notes == ["skipped: a.h5: repeats what b.h5 holds"]
     assert list(results.load(tmp_path).runs["workers"]) == [1]
 
 
