@@ -1,0 +1,291 @@
+"""python -m analysis.report: all figures of a study and their numbers in one offline page."""
+
+import base64
+import html
+import io
+import math
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis import (
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    figure6,
+    figure7,
+    results,
+    statistics,
+    style,
+)
+from lifnum import cli
+from lifnum._version import __version__
+
+# what to look at, figure by figure
+FIGURES = (
+    (figure1, "One neuron under Euler", "Membrane potential of one neuron. With interpolation "
+     "spikes lie off the grid and the potential never exceeds the threshold; on the grid it "
+     "overshoots, and one spike a step is the most there can be."),
+    (figure2, "Where a step is split matters", "End value of a single step without input or spike, "
+     "over the point at which an event splits it: truncation makes it depend on that point."),
+    (figure3, "Accuracy after transfer", "Networks trained with the exact solution, under other "
+     "schemes. The right column shows what the schemes really stepped: interpolation splits "
+     "steps at input events."),
+    (figure4, "Cost of training", "Hidden spikes of the trained networks (solid), training time "
+     "(dashed; only of runs that were alone on their machine) and the epochs until the validation "
+     "accuracy was reached; open triangles are lower bounds."),
+    (figure5, "Accuracy after training", "Test accuracy of the last epoch, adjusted gradients."),
+    (figure6, "Interpolation against integration", "Spikes on the grid, on chords and on the dense "
+     "output, after transfer and after training, beside a published cliff."),
+    (figure7, "Noise of the gradients", "Cosine and relative norm of gradients against those of "
+     "the exact solution, and of piggyback against adjusted ones."),
+)  # fmt: skip
+
+STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1.1rem 4rem; max-width: 60rem; color: #1d1d1f;
+  background: #fff; font: 1.05rem/1.55 Georgia, "Times New Roman", serif; }
+h1, h2, h3, nav, table, figcaption, summary, .small { font-family: system-ui, -apple-system,
+  "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
+h2 { font-size: 1.25rem; margin: 3rem 0 .6rem; padding-top: .8rem; border-top: 1px solid #d5d5d8; }
+h3 { font-size: .95rem; margin: 1.4rem 0 .3rem; }
+p { max-width: 42rem; }
+a { color: #005a92; }
+nav ul { padding: 0; line-height: 1.8; list-style: none; columns: 22rem; }
+nav .missing { color: #6a6a70; }
+figure { margin: 1rem 0; }
+figcaption { font-size: .9rem; color: #444; max-width: 42rem; }
+.scroll { overflow-x: auto; }
+.scroll img { display: block; width: 100%; min-width: 40rem; height: auto; }
+table { border-collapse: collapse; font-size: .82rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .22rem .7rem .22rem 0; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 1px solid #888; font-weight: 600; }
+tbody tr + tr td { border-top: 1px solid #ececee; }
+summary { cursor: pointer; font-size: .9rem; padding: .3rem 0; }
+code, pre { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .82rem; }
+pre { background: #f4f4f6; padding: .7rem .9rem; overflow-x: auto; }
+.note { background: #fdf3e1; padding: .7rem .9rem; max-width: 42rem; }
+.small { font-size: .85rem; color: #555; overflow-wrap: anywhere; }
+"""
+
+
+class Entry(NamedTuple):
+    """One figure of the page, or why it is not there."""
+
+    anchor: str
+    title: str
+    caption: str
+    command: str
+    drawing: object = None
+    missing: str = ""
+
+
+def entries(study, source, threshold=97.0):
+    """Draw what the data allow: an `Entry` for each figure, and data set where it shows one."""
+    datasets = {
+        figure4: study.runs["dataset"],
+        figure6: np.concatenate([study.runs["dataset"], study.transfer["dataset"]]),
+        figure7: study.gradients["dataset"],
+    }
+    made = []
+    for module, title, caption in FIGURES:
+        name = module.__name__.split(".")[-1]
+        reads = module not in (figure1, figure2)
+        names = sorted({n.decode() for n in datasets.get(module, ())}, key=style.dataset_order)
+        for dataset in names or [None]:
+            options = {} if dataset is None else {"dataset": dataset}
+            if module is figure4:
+                options["threshold"] = threshold
+            words = [f"python -m {module.__name__}", *([str(source)] if reads else [])]
+            words += [f"--{key} {value:g}" if isinstance(value, float) else f"--{key} {value}"
+                      for key, value in options.items()]  # fmt: skip
+            heading = f"Figure {name[-1]}: {title}"
+            if len(names) > 1:
+                heading += f" ({style.dataset(dataset)})"
+            anchor = "-".join([name, *([dataset] if len(names) > 1 else [])])
+            command = f"{' '.join(words)} --out {anchor}.png"
+            try:
+                drawing, missing = module.draw(*([study] if reads else []), **options), ""
+            except results.NoData as error:
+                drawing, missing = None, str(error)
+            made.append(Entry(anchor, heading, caption, command, drawing, missing))
+    return made
+
+
+def page(study, made, source, command):
+    """The page as one text of HTML, closing the drawings of `entries`."""
+    e = html.escape
+    contents = "".join(
+        f'<li><a href="#{e(one.anchor)}">{e(one.title)}</a>'
+        + (' <span class="missing">(missing)</span>' if one.missing else "") + "</li>"
+        for one in made
+    )  # fmt: skip
+    body = [
+        "<h1>Networks of spiking neurons under numerical integration</h1>",
+        f'<p class="small">Study <code>{e(str(source))}</code>, lifnum {e(__version__)}. Points '
+        "are means over seeds, bars and bands 95 % t-intervals. Test accuracy is that of the last "
+        "epoch.</p>",
+        f'<nav aria-label="Contents"><ul>{contents}<li><a href="#data">Data</a></li>'
+        '<li><a href="#commands">Commands</a></li></ul></nav>',
+    ]
+    absent = [one for one in made if one.missing]
+    if absent:
+        reasons = "".join(f"<li>{e(one.title)}: {e(one.missing)}</li>" for one in absent)
+        body.append(f'<div class="note"><p>Missing figures:</p><ul>{reasons}</ul></div>')
+    for one in made:
+        body.append(f'<section id="{e(one.anchor)}"><h2>{e(one.title)}</h2>')
+        if one.missing:
+            body.append(f'<p class="note">Missing: {e(one.missing)}.</p></section>')
+            continue
+        body += [
+            f'<figure><div class="scroll">{_image(one)}</div>'
+            f"<figcaption>{e(one.caption)}</figcaption></figure>",
+            f"<details><summary>Numbers</summary>{_tables(one.drawing.numbers)}</details>",
+            f'<p class="small"><code>{e(one.command)}</code></p></section>',
+        ]
+    body += [_data(study), _commands(study, command)]
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'  # keeps browsers from asking for one
+        f"<title>lifnum: {e(str(source))}</title><style>{STYLE}</style></head>"
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _image(one):
+    """The figure as an inlined SVG image with its size."""
+    width, height = one.drawing.figure.get_size_inches()
+    stream = io.BytesIO()
+    one.drawing.figure.savefig(stream, format="svg", metadata={"Date": None})
+    style.plt.close(one.drawing.figure)
+    data = base64.b64encode(stream.getvalue()).decode()
+    return (f'<img alt="{html.escape(one.title)}" width="{96 * width:.0f}" '
+            f'height="{96 * height:.0f}" src="data:image/svg+xml;base64,{data}">')  # fmt: skip
+
+
+def table(heads, rows):
+    """An HTML table of texts that scrolls by itself where it is too wide."""
+
+    def cells(texts, tag):
+        return "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts)
+
+    lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return (f'<div class="scroll"><table><thead><tr>{cells(heads, "th")}</tr></thead>'
+            f"<tbody>{lines}</tbody></table></div>")  # fmt: skip
+
+
+def _tables(numbers):
+    """The numbers of a figure: a table for each panel and quantity, a column for each dt (ms)."""
+    groups = {}
+    for number in numbers:
+        groups.setdefault((number.panel, number.quantity), []).append(number)
+    parts = []
+    for (panel, quantity), group in groups.items():
+        # NaN, no grid, comes last
+        dts = sorted({number.dt for number in group if not math.isnan(number.dt)})
+        columns = [(dt, f"{dt:g} ms") for dt in dts]
+        if any(math.isnan(number.dt) for number in group):
+            columns.append((math.nan, "no grid"))
+        cells = {}
+        for number in group:
+            key = None if math.isnan(number.dt) else number.dt
+            cells.setdefault(number.scheme, {})[key] = _cell(number)
+        rows = [
+            [scheme, *(row.get(None if math.isnan(dt) else dt, "") for dt, _ in columns)]
+            for scheme, row in cells.items()
+        ]
+        title = f"{panel}: {quantity}"
+        fewest, most = (f(number.n for number in group) for f in (min, max))
+        if most > 1:
+            title += f", {most} seeds" if fewest == most else f", {fewest} to {most} seeds"
+        parts.append(f"<h3>{html.escape(title)}</h3>")
+        parts.append(table(["", *(head for _, head in columns)], rows))
+    return "".join(parts)
+
+
+def _cell(number):
+    """A number to two digits of its interval, or to four figures."""
+    if math.isnan(number.half):
+        return f"{number.mean:.4g}"
+    size = max(number.half, 1e-3 * abs(number.mean)) or 1.0
+    digits = max(0, 1 - math.floor(math.log10(size)))
+    return f"{number.mean:.{digits}f} ± {number.half:.{digits}f}"
+
+
+def _data(study):
+    """What was read, and what was not."""
+    rows = []
+    for dataset in np.unique(study.runs["dataset"]):
+        for number in np.unique(study.runs["study"][study.runs["dataset"] == dataset]):
+            own = statistics.select(study.runs, dataset=dataset, study=number)
+            epochs = sorted({f"{epoch:g}" for epoch in own["epoch"]})
+            rows.append([
+                f"training on {style.dataset(dataset)}" + (", other options" if number else ""),
+                str(len(own)), str(len(np.unique(own["seed"]))), " or ".join(epochs),
+                str(int((own["workers"] == 1).sum())),
+            ])  # fmt: skip
+    for trained, dataset in np.unique(study.transfer[["trained", "dataset"]]):
+        own = statistics.select(study.transfer, trained=trained, dataset=dataset)
+        rows.append([
+            f"transfer from {style.dataset(trained)} to {style.dataset(dataset)}",
+            str(len(own)), str(len(np.unique(own["seed"]))), "", "",
+        ])  # fmt: skip
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in study.notes)
+    listed = f'<ul class="small">{notes}</ul>' if notes else ""
+    heads = ["", "schemes and seeds", "seeds", "epochs", "alone on their machine"]
+    return f'<section id="data"><h2>Data</h2>{table(heads, rows)}{listed}</section>'
+
+
+def _commands(study, command):
+    lines = [*study.commands, command]
+    text = html.escape("\n".join(lines))
+    return (f'<section id="commands"><h2>Commands</h2><p>What wrote the files of the study, and '
+            f"this page:</p><pre>{text}</pre></section>")  # fmt: skip
+
+
+def parser():
+    p = cli.Parser(
+        prog="python -m analysis.report",
+        description="Put all figures that the data of a study allow, and the numbers behind them, "
+        "into one self-contained HTML page.",
+    )
+    p.add_argument("source", metavar="DIR",
+                   help="folder of traces and transfer files, or what analysis.results made of "
+                   "it")  # fmt: skip
+    p.add_argument("--out", default="report.html", metavar="FILE",
+                   help="an .html file (default: report.html)")  # fmt: skip
+    p.add_argument("--threshold", type=cli.positive(float), default=97.0, metavar="%",
+                   help="validation accuracy to reach in figure 4, in percent "
+                   "(default: 97)")  # fmt: skip
+    return p
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    out = Path(args.out)
+    if out.suffix != ".html":
+        raise ValueError(f"out is {out}; accepted: a name that ends in .html")
+    study = results.load(args.source)
+    for note in study.notes:
+        print(note, file=sys.stderr)
+    made = entries(study, args.source, args.threshold)
+    command = f"python -m analysis.report {args.source} --out {out}"
+    if args.threshold != 97.0:
+        command += f" --threshold {args.threshold:g}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(study, made, args.source, command), encoding="utf-8")
+    drawn = sum(not one.missing for one in made)
+    print(f"{drawn} figures, {len(made) - drawn} missing, in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run("analysis.report", main))

@@ -1,0 +1,460 @@
+"""Tables, figures and report of a study: they show the numbers of its files, all and no others."""
+
+import contextlib
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import scipy.stats
+import studies
+
+from analysis import (
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    figure6,
+    figure7,
+    report,
+    results,
+    statistics,
+    style,
+)
+from lifnum import Scheme, cli
+
+SEEDS = (0, 1)
+
+STEPS = (1e-2, 0.1)
+
+FIGURES = (figure3, figure4, figure5, figure6, figure7)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small study on MNIST and thresholded MNIST: orders 1 and 5, two steps, two seeds."""
+    return studies.write_study(tmp_path_factory.mktemp("study"), SEEDS, orders=(1, 5), steps=STEPS,
+                               epochs=2, evaluations=2)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(folder):
+    return results.load(folder)
+
+
+@pytest.fixture(scope="module")
+def aggregate(study, tmp_path_factory):
+    path = tmp_path_factory.mktemp("aggregate") / "results.h5"
+    results.save(study, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    style.plt.close("all")
+
+
+def points(axes, name):
+    """y of the one line of that label."""
+    (line,) = (one for one in axes.lines if one.get_label() == name)
+    return line.get_ydata()
+
+
+def mean_of(values):
+    return np.mean([values(seed) for seed in SEEDS])
+
+
+# what is drawn went through one multiplication by 100 or 1000 and a mean of two
+close = {"rtol": 1e-13}
+
+
+def test_an_interval_is_that_of_students_t_without_the_missing():
+    values = np.random.default_rng(3).normal(size=7)
+    mean, half, n = statistics.interval([*values, np.nan])
+    low, high = scipy.stats.t.interval(0.95, 6, values.mean(), scipy.stats.sem(values))
+    # two formulas of the same quantile
+    np.testing.assert_allclose([mean - half, mean + half], [low, high], rtol=1e-12)
+    assert n == 7
+    assert np.isnan(statistics.interval([1.0]).half) and statistics.interval([]).n == 0
+
+
+def test_a_paired_difference_takes_the_seeds_that_both_have(study):
+    rows = np.zeros(4, [("seed", "i8")])
+    rows["seed"] = 0, 1, 2, 3
+    common = np.array([5.0, -3.0, 8.0, 1.0])
+    difference = np.array([0.1, 0.2, 0.3, 9.0])
+    paired = statistics.paired(rows, common + difference, rows[:3][::-1], common[:3][::-1])
+    expected = statistics.interval(difference[:3])
+    np.testing.assert_allclose(paired, expected, rtol=1e-12)  # after cancellation of numbers < 10
+    assert paired.half < 0.3 < statistics.interval(common).half
+
+
+def test_tables_hold_what_the_files_say(folder, study):
+    assert not study.notes
+    assert len(study.runs) == len(list(folder.glob("*-w1-*.h5"))) == 52
+    for run in study.runs:
+        dt = None if np.isnan(run["dt"]) else run["dt"]
+        how = run["interpolation"].decode()
+        expected = studies.accuracy(run["order"], dt, how, run["seed"])
+        expected -= 0.001 * (run["gradient"] == b"piggyback")
+        expected -= 0.01 * (run["dataset"] != b"mnist")
+        assert run["test_accuracy"] == pytest.approx(expected, rel=1e-15)  # two subtractions
+        assert run["test_spikes"][0] == studies.spikes(run["order"], dt, run["seed"])
+        assert run["step_length"][1] == studies.step_length(dt, how, 1)
+        assert run["epoch"] == 2 and run["workers"] == 1
+    assert {row["method"] for row in study.transfer} == {b"exact", b"ps"}  # euler is ps of order 1
+    assert "python -m lifnum.sweep --epochs 5" in study.commands
+
+
+def test_figure_3_draws_the_means_of_the_transfer_files(study):
+    drawing = figure3.draw(study)
+    for row, factor in enumerate((1.0, 0.8)):
+        accuracy, spikes, steps = drawing.axes[row]
+        for order, name in ((1, "order 1 (Euler)"), (5, "order 5")):
+            dts = (1e-3, *studies.STEPS, 0.2)
+            expected = [
+                100 * factor * mean_of(lambda s: studies.accuracy(order, dt, "dense", s))
+                for dt in dts
+            ]
+            np.testing.assert_allclose(points(accuracy, name), expected, **close)
+            expected = [mean_of(lambda s: studies.spikes(order, dt, s)) for dt in dts]
+            np.testing.assert_allclose(points(spikes, name), expected, **close)
+        expected = [1e3 * studies.step_length(dt, "dense", 0) for dt in (1e-3, *studies.STEPS, 0.2)]
+        np.testing.assert_allclose(points(steps, "hidden layer"), expected, **close)
+
+
+def test_figure_4_draws_spikes_times_and_epochs_to_the_goal(study):
+    drawing = figure4.draw(study, threshold=97.0)
+    expected = [mean_of(lambda s: studies.spikes(1, dt, s)) for dt in STEPS]
+    for gradient in ("piggyback", "adjusted"):
+        left = drawing.axes[f"spikes {gradient}"]
+        np.testing.assert_allclose(points(left, "order 1 (Euler)"), expected, **close)
+        (right,) = (axes for axes in drawing.figure.axes
+                    if axes is not left and axes.bbox.bounds == left.bbox.bounds)  # fmt: skip
+        times = [4 * (0.5 + 0.001 / dt) / 2 for dt in STEPS]
+        np.testing.assert_allclose(points(right, "order 5"), times, **close)
+        assert right.lines[-1].get_linestyle() == "--"
+    # validation accuracies are 0.05 (1 - k/4)^2 below 98.5 % - ...: above 97 % from k = 2 on
+    np.testing.assert_array_equal(points(drawing.axes["goal adjusted"], "order 5"), [1.0, 1.0])
+
+
+def test_a_goal_that_is_never_reached_is_a_lower_bound(study):
+    drawing = figure4.draw(study, threshold=99.9)
+    goal = drawing.axes["goal adjusted"]
+    assert (points(goal, "order 5") == 2.0).all()  # the end of training
+    triangles = [line for line in goal.lines
+                 if line.get_marker() == "^" and line.get_markerfacecolor() == "white"]  # fmt: skip
+    assert len(triangles) == 3 and all((line.get_ydata() == 2.0).all() for line in triangles)
+    share = "epochs to 99.9 % on validation, share of seeds that never did"
+    shares = [n for n in drawing.numbers if n.quantity == share]
+    assert len(shares) == 2 * 5 and all(n.mean == 1.0 for n in shares)  # exact too
+    bounds = [n for n in drawing.numbers if n.quantity == share.split(",")[0]]
+    assert all(np.isnan(n.half) for n in bounds)
+    reached = figure4.draw(study, threshold=90.0)
+    assert not [n for n in reached.numbers if "never" in n.quantity]
+
+
+def test_figure_5_averages_over_orders_before_seeds(study):
+    drawing = figure5.draw(study)
+    per_seed = [
+        [np.mean([studies.accuracy(order, dt, "dense", s) for order in (1, 5)]) for s in SEEDS]
+        for dt in STEPS
+    ]
+    np.testing.assert_allclose(points(drawing.axes[0, 0], "mean of orders"),
+                               100 * np.mean(per_seed, axis=1), **close)  # fmt: skip
+    (number,) = (n for n in drawing.numbers if n.panel == "MNIST, mean" and n.dt == 100.0)
+    assert number.n == 2
+    expected = 100 * statistics.interval(per_seed[1]).half
+    assert number.half == pytest.approx(expected, rel=1e-9)  # differences of 1e-3 near 1
+    np.testing.assert_allclose(
+        points(drawing.axes[1, 1], "order 5"),
+        [100 * (mean_of(lambda s: studies.accuracy(5, dt, "dense", s)) - 0.01) for dt in STEPS],
+        **close,
+    )
+
+
+def test_figure_6_draws_every_interpolation_and_the_published_cliff(study):
+    drawing = figure6.draw(study)
+    for row, (dts, less) in enumerate((((1e-3, *studies.STEPS, 0.2), 0.0), ((7e-3, 8e-3), 0.001))):
+        expected = [
+            100 * (mean_of(lambda s: studies.accuracy(1, dt, "none", s)) - less) for dt in dts
+        ]
+        np.testing.assert_allclose(points(drawing.axes[row, 0], "order 1 (Euler)"), expected,
+                                   **close)  # fmt: skip
+    for axes in drawing.axes[:2].ravel():
+        assert points(axes, figure6.ROUNDED_NAME)[-2:] == pytest.approx((98.18, 57.5))
+    steps = drawing.axes[2, 0]
+    np.testing.assert_allclose(points(steps, "hidden layer"), points(steps, "_dt"), **close)
+
+
+def test_figure_7_draws_cosines_and_norms_of_both_gradients(study):
+    drawing = figure7.draw(study)
+    assert drawing.axes.shape == (4, 4)
+    dts = (1e-3, *studies.STEPS, 0.2)
+    for column, layer in enumerate((0, 1, 0, 1)):
+        for gradient, style_of in (("adjusted", "-"), ("piggyback", "--")):
+            expected = np.array([
+                [studies.gradient(3, dt, gradient, layer, s) for s in SEEDS] for dt in dts
+            ]).mean(axis=1)  # fmt: skip
+            for row in (0, 1):
+                (line,) = (one for one in drawing.axes[row, column].lines
+                           if one.get_label() == "order 3"
+                           and one.get_linestyle() == style_of)  # fmt: skip
+                np.testing.assert_allclose(line.get_ydata(), expected[:, row], **close)
+
+
+def test_an_aggregate_draws_the_same_numbers_as_the_folder(study, aggregate):
+    again = results.load(aggregate)
+    for name in results.TABLES:
+        one, two = getattr(study, name), getattr(again, name)
+        if isinstance(one, list):
+            assert one == two
+        else:
+            assert one.dtype == two.dtype and one.tobytes() == two.tobytes(), name
+    for module in FIGURES:
+        one, two = module.draw(study).numbers, module.draw(again).numbers
+        assert len(one) > 10 and repr(one) == repr(two)  # NaN equals NaN in text
+    with h5py.File(aggregate) as file:  # fixed lengths, no objects
+        assert all(not file[name].dtype.hasobject for name in results.TABLES)
+
+
+def test_an_aggregate_of_250_runs_stays_below_5_mb(study, tmp_path):
+    rng = np.random.default_rng(0)
+
+    def many(table, n):
+        """n rows whose numbers do not compress."""
+        rows = np.resize(table, n)
+        for name in rows.dtype.names:
+            if rows.dtype[name].base.kind == "f":
+                rows[name] = rng.uniform(size=rows[name].shape)
+        return rows
+
+    large = study._replace(
+        runs=many(study.runs, 250),
+        curves=many(study.curves, 250 * 100),  # ten epochs, ten evaluations each
+        transfer=many(study.transfer, 10 * 122),
+        gradients=many(study.gradients, 10 * 600),
+    )
+    results.save(large, tmp_path / "large.h5")
+    assert (tmp_path / "large.h5").stat().st_size < 5e6
+
+
+def test_files_that_can_not_be_used_are_named_and_skipped(folder, study, tmp_path):
+    for path in folder.glob("*.h5"):
+        if "s0" in path.name:
+            shutil.copy(path, tmp_path)
+    whole = results.load(tmp_path)
+    assert not whole.notes
+    good = (folder / "transfer-mnist-to-mnist-s1.h5").read_bytes()
+    trace = sorted(folder.glob("mnist-exact*-s1-*.h5"))[0].read_bytes()
+    bad = {
+        "cut.h5": (trace[: len(trace) // 2], "no readable HDF5 file"),
+        "cut-transfer.h5": (good[: len(good) // 2], ""),
+        "text.h5": (b"no HDF5", "no trace"),
+        "empty.h5": (b"", "no trace"),
+    }
+    for name, (content, _) in bad.items():
+        (tmp_path / name).write_bytes(content)
+    for name, change, reason in (
+        ("column.h5", lambda f: f["schemes"].pop("accuracy"), "damaged"),
+        ("rows.h5", lambda f: f["schemes/rows"].write_direct(np.array(10**6)), "shape"),
+        ("none.h5", lambda f: f["schemes/rows"].write_direct(np.array(0)), "no scheme"),
+        ("config.h5", lambda f: f.attrs.modify("config", "{"), "damaged"),
+        ("schema.h5", lambda f: f.attrs.modify("schema", 9), "schema 9"),
+    ):
+        (tmp_path / name).write_bytes(good)
+        with h5py.File(tmp_path / name, "r+") as file:
+            change(file)
+        bad[name] = None, reason
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["x"] = 1
+    bad["foreign.h5"] = None, ""
+    stopped = studies.write_trace(tmp_path, Scheme("euler", dt=0.3), 0, status="interrupted")
+    bad[stopped.name] = None, "interrupted"
+    hollow = studies.write_trace(tmp_path, Scheme("euler", dt=0.4), 0, epochs=0)
+    bad[hollow.name] = None, "no epoch"
+    again = results.load(tmp_path)
+    notes = {note.split(":")[1].strip(): note for note in again.notes}
+    assert notes.keys() == bad.keys()
+    for name, (_, reason) in bad.items():
+        assert reason in notes[name] and "\n" not in notes[name], notes[name]
+    assert again.runs.tobytes() == whole.runs.tobytes()
+    assert again.transfer.tobytes() == whole.transfer.tobytes()
+
+
+def test_times_come_from_runs_alone_and_accuracies_from_runs_of_equal_options(tmp_path):
+    scheme = Scheme("euler", dt=0.01)
+    for seed in (0, 1, 2):
+        studies.write_trace(tmp_path, scheme, seed, epochs=2, evaluations=1, workers=2)
+    short = studies.write_trace(tmp_path, scheme, 0, epochs=1, evaluations=1,
+                                learning_rate=1e-3)  # fmt: skip
+    twice = tmp_path / "z.h5"
+    shutil.copy(short, twice)
+    study = results.load(tmp_path)
+    assert list(statistics.select(study.runs, study=0)["workers"]) == [2, 2, 2]
+    timed = statistics.alone(study.runs, "mnist")
+    assert list(timed["file"]) == [short.name.encode()]
+    assert len(study.notes) == 2
+    assert "learning_rate differ" in study.notes[0]
+    assert study.notes[1] == f"skipped: z.h5: repeats what {short.name} holds"
+
+
+def test_a_transfer_file_that_lacks_schemes_is_named_and_used(tmp_path):
+    for seed, orders in ((0, (1, 2)), (1, (1,))):
+        studies.write_transfer(tmp_path, seed, orders=orders, interpolations=("dense",))
+    study = results.load(tmp_path)
+    name = "transfer-mnist-to-mnist-s1.h5"
+    assert study.notes == [f"incomplete: {name}: 7 of the 13 schemes that its study has"]
+    numbers = figure3.draw(study).numbers
+    assert {n.n for n in numbers if n.scheme == "order 1 (Euler)"} == {2}
+    assert {n.n for n in numbers if n.scheme == "order 2"} == {1}
+
+
+def test_a_run_alone_takes_the_place_of_the_same_run_beside_others(tmp_path):
+    for workers in (2, 1):
+        path = studies.write_trace(tmp_path, Scheme("euler", dt=0.01), 0, epochs=1, workers=workers)
+        path.rename(tmp_path / f"{'ba'[workers - 1]}.h5")
+    assert results.load(tmp_path).notes == ["skipped: a.h5: repeats what b.h5 holds"]
+    assert list(results.load(tmp_path).runs["workers"]) == [1]
+
+
+def test_figure_1_shows_spikes_on_the_grid_and_a_bounded_potential():
+    drawing = figure1.draw(dt=0.02)
+    potential, spikes = drawing.axes[:, 0]
+    on_grid = spikes.lines[2].get_xdata() / 20.0
+    np.testing.assert_allclose(on_grid, np.round(on_grid), atol=1e-12)  # a product, in ms
+    assert len(spikes.lines[0].get_xdata()) > 3
+    for name in ("exact", "Euler, interpolated"):
+        assert points(potential, name).max() <= 1.0
+    assert points(potential, "Euler, on the grid").max() > 1.0
+
+
+@pytest.mark.parametrize("order", [1, 5])
+def test_figure_2_shows_the_composition_of_two_truncated_steps(order):
+    drawing = figure2.draw(order=order, dt=0.1)
+    value = drawing.axes[0, 0]
+    system = np.array([[-1 / 0.130, 0.0], [1.0, -1 / 0.260]])
+
+    def step(h):
+        term = total = np.eye(2)
+        for p in range(1, order + 1):
+            term = term @ system * h / p
+            total = total + term
+        return total
+
+    splits = 1e-3 * value.lines[0].get_xdata()
+    expected = [(step(0.1 - s) @ step(s))[1, 0] for s in splits]
+    # two orders of summation of a dozen terms below one
+    np.testing.assert_allclose(value.lines[0].get_ydata(), 1e3 * np.array(expected), rtol=1e-13)
+    exact = 1e3 * scipy.linalg.expm(system * 0.1)[1, 0]
+    assert value.lines[1].get_ydata()[0] == pytest.approx(exact, rel=1e-13)
+
+
+def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
+    arguments = [str(aggregate), "--compare", "euler@0.1", "ps5@0.1"]
+    assert cli.run("analysis.results", results.main, arguments) == 0
+    out = capsys.readouterr().out
+    points_lost = 100 * (
+        studies.accuracy(1, 0.1, "dense", 0) - studies.accuracy(5, 0.1, "dense", 0)
+    )
+    more_spikes = studies.spikes(1, 0.1, 0) - studies.spikes(5, 0.1, 0)
+    # seeds differ by more than the schemes, but alike: the paired interval is empty
+    assert f"{points_lost:+.2f} ± 0.00" in out and f"{more_spikes:+.1f} ± 0.0" in out
+    assert "2 seeds, beyond the interval" in out and "s an epoch" in out
+    assert cli.run("analysis.results", results.main, [str(aggregate), "--table"]) == 0
+    out = capsys.readouterr().out
+    mean = statistics.interval([100 * studies.accuracy(5, 0.1, "dense", s) for s in SEEDS]).text()
+    assert any(line.startswith("ps5@0.1:dense:adjusted") and mean in line
+               for line in out.splitlines())  # fmt: skip
+
+
+def test_figures_are_written_as_png_and_pdf(aggregate, tmp_path, capsys):
+    out = tmp_path / "new" / "f.pdf"
+    assert cli.run("analysis.figure5", figure5.main, [str(aggregate), "--out", str(out)]) == 0
+    assert out.read_bytes()[:5] == b"%PDF-"
+    assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+    assert str(out) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "module, arguments, message",
+    [
+        (figure3, ["nowhere"], "nowhere: no such folder or file"),
+        (figure3, ["."], "holds no finished trace or transfer file"),
+        (figure3, ["text.h5"], "text.h5: "),
+        (figure3, ["STUDY", "--out", "f.svg"], "accepted: a name that ends in .png or .pdf"),
+        (figure3, ["STUDY", "--interpolation", "cubic"], "invalid choice: 'cubic'"),
+        (figure4, ["STUDY", "--dataset", "letters"], "no run on letters; there are: mnist, mnist-"),
+        (figure4, ["STUDY", "--threshold", "0"], "0 is not > 0"),
+        (figure7, ["STUDY", "--dataset", "mnist-threshold"], "no transfer file with gradients"),
+        (figure2, ["--order", "33"], "order"),
+        (figure1, ["--dt", "-1"], "-1 is not > 0"),
+        (results, ["STUDY", "--compare", "euler", "exact"], "scheme is 'euler'"),
+        (results, ["STUDY", "--compare", "ps7@0.1", "exact"], "no data set holds both"),
+        (results, ["STUDY", "--out", "text.h5"], "text.h5: exists"),
+        (report, ["STUDY", "--out", "text.h5"], "accepted: a name that ends in .html"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(
+    in_tmp, aggregate, capsys, module, arguments, message
+):
+    (in_tmp / "text.h5").write_bytes(b"no HDF5")
+    arguments = [str(aggregate) if word == "STUDY" else word for word in arguments]
+    with contextlib.suppress(SystemExit):  # argparse's own way out
+        assert cli.run(module.__name__, module.main, arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert [p.name for p in in_tmp.iterdir()] == ["text.h5"]
+    assert (in_tmp / "text.h5").read_bytes() == b"no HDF5"
+
+
+def test_a_report_names_the_figures_that_are_missing_and_why(tmp_path, capsys):
+    studies.write_transfer(tmp_path, 0, gradients=False)
+    out = tmp_path / "report.html"
+    assert cli.run("analysis.report", report.main, [str(tmp_path), "--out", str(out)]) == 0
+    assert "4 figures, 3 missing" in capsys.readouterr().out
+    text = out.read_text()
+    assert text.count("<img") == 4
+    assert text.count("no run on any data set; there are: no runs at all") == 2  # figure 4
+    assert "no run with a grid, gradient adjusted" in text  # figure 5
+    assert "no transfer file with gradients (lifnum.evaluate --gradients)" in text  # figure 7
+
+
+def test_the_report_renders_in_a_browser_offline_and_complete(folder, study, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser",
+                                                   "google-chrome"))), None)  # fmt: skip
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    out = tmp_path / "report.html"
+    assert cli.run("analysis.report", report.main, [str(folder), "--out", str(out)]) == 0
+    messages, requests = [], []
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1200, "height": 900})
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(out.as_uri())
+        sizes = page.evaluate("Array.from(document.images, i => i.naturalWidth * i.naturalHeight)")
+        targets = page.evaluate(
+            "Array.from(document.querySelectorAll('nav a'), a => "
+            "document.querySelector(a.getAttribute('href')) !== null)"
+        )
+        shown = page.inner_text("body")
+        page.click("summary >> nth=2")
+        cells = page.inner_text("section#figure3 details")
+        page.set_viewport_size({"width": 390, "height": 800})
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        chromium.close()
+    assert len(sizes) == 9 and min(sizes) > 0  # 1, 2, 3, 5, 7, and 4 and 6 for two data sets
+    assert len(targets) == 11 and all(targets)
+    assert messages == [] and requests == [out.as_uri()]
+    assert overflow <= 0  # a phone scrolls tables and figures, not the page
+    assert "python -m lifnum.sweep --epochs 5" in shown and "Missing" not in shown
+    drawn = [n for n in figure3.draw(study).numbers if n.panel == "MNIST" and "accuracy" in n[1]]
+    assert len(drawn) == 31
+    for number in drawn:
+        assert report._cell(number) in cells
