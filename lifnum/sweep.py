@@ -23,9 +23,10 @@ from distributed import Client, Event, LocalCluster, get_client, get_worker
 from distributed.comm import get_address_host
 from tqdm import tqdm
 
-from lifnum import checkpoint, cli, presets, train
+from lifnum import checkpoint, cli, datasets, presets, train
 from lifnum.network import Scheme
 from lifnum.trace import Lock, Trace, TraceError
+from lifnum.trainer import Trainer
 
 EPILOG = """\
 Every other option is one of python -m lifnum.train and holds for all runs:
@@ -74,6 +75,7 @@ class Job(NamedTuple):
     config: dict
     arguments: list  # of lifnum.train
     folder: str  # that paths are relative to
+    data_dir: str | None
     threads: int
 
 
@@ -137,10 +139,25 @@ def jobs_of(args, rest):
             preset += f"-{Path(dataset).stem}"
         label = Scheme(**config["scheme"]).label
         path = Path(args.output, f"{preset}-{label}-s{seed}.h5")
-        job = Job(str(path), config, arguments, os.getcwd(), args.threads)
+        job = Job(str(path), config, arguments, os.getcwd(), parsed.data_dir, args.threads)
         if jobs.setdefault(job.path, job).config != config:
             raise ValueError(f"{path} would stand for two runs; accepted: one sweep for each")
     return list(jobs.values())
+
+
+def check(jobs):
+    """Begin runs as lifnum.train does, without a trace: what it refuses is refused before all.
+
+    A data set that has to be downloaded is so once, instead of by every worker.
+    """
+    loaded = {}
+    for job in jobs:
+        config, preset = job.config, presets.from_config(job.config["preset"])
+        key = preset.dataset, preset.window
+        if key not in loaded:
+            loaded[key] = datasets.load(preset.dataset, job.data_dir, preset.window, config["seed"],
+                                        config["limit_train"], config["limit_test"])  # fmt: skip
+        Trainer(preset, Scheme(**config["scheme"]), loaded[key], config["seed"], config["dtype"])
 
 
 def state(job):
@@ -282,6 +299,7 @@ def sweep(jobs, args):
     failed = {}
     if not todo:
         return failed
+    check(todo)
     with ExitStack() as stack:
         client = _client(stack, args, len(todo))
         stop = Event(f"stop-{os.getpid()}-{time.time_ns()}", client=client)
