@@ -83,11 +83,11 @@ def scheme_of(args):
     return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
 
 
-def add_grid(parser, gradients=False):
-    """Lists of what `add_scheme` takes one of, for `grid`; default None."""
+def add_grid(parser, default, gradients=False):
+    """Lists of what `add_scheme` takes one of, for `grid`; `default` says what else holds."""
     group = parser.add_argument_group(
-        "grid", "every combination of these that there is: orders belong to ps; exact has no grid "
-        "step, unless with interpolation none; none has no adjusted gradient",
+        "grid", "every combination of these that there is: orders belong to ps; exact has no grid\n"
+        f"step, unless with interpolation none; none has no adjusted gradient (default: {default})",
     )  # fmt: skip
     group.add_argument("--methods", nargs="+", metavar="NAME", help=", ".join(METHODS))
     group.add_argument("--orders", type=int, nargs="+", metavar="N",

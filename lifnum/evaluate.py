@@ -32,7 +32,7 @@ def parser():
     p.add_argument("trace", nargs="+", help="trace of a run")
     p.add_argument("--weights", choices=("last", "best", "initial"), default="last",
                    help="which weights of the run (default: last)")  # fmt: skip
-    cli.add_grid(p)
+    cli.add_grid(p, "as in training")
     g = p.add_argument_group("transfer")
     g.add_argument("--gradients", type=cli.positive(int), metavar="N",
                    help="compare gradients too: of each scheme with that of exact, on the first N "

@@ -86,7 +86,7 @@ def parser():
         "interpolations, gradients, seeds and data sets, each with a trace of its own.",
         epilog=EPILOG,
     )
-    group = cli.add_grid(p, gradients=True)
+    group = cli.add_grid(p, "exact, dense, dt 0.001", gradients=True)
     group.add_argument("--seeds", type=cli.whole, nargs="+", default=[0], metavar="N",
                        help="runs of equal seed share initial weights and batch order "
                        "(default: 0)")  # fmt: skip
@@ -309,6 +309,7 @@ def sweep(jobs, args):
             for k, job in enumerate(todo)
         }  # fmt: skip
         bar = stack.enter_context(tqdm(total=sum(epochs.values()), unit="epoch",
+                                       initial=round(sum(done.values()), 1),
                                        disable=True if args.quiet else None))  # fmt: skip
         try:
             while pending:
