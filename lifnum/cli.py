@@ -5,6 +5,7 @@ import os
 import sys
 import textwrap
 import warnings
+from itertools import product
 
 import numba
 
@@ -12,6 +13,8 @@ from lifnum.crossing import INTERPOLATIONS
 from lifnum.datasets import NAMES
 from lifnum.integrators import METHODS
 from lifnum.network import GRADIENTS, Scheme
+
+DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
 # what is wrong with the user's input, rather than with the program
 INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
@@ -73,11 +76,51 @@ def add_scheme(parser):
 
 
 def scheme_of(args):
-    """The Scheme of parsed options; a grid step of 1 ms where one is needed and none given."""
+    """The Scheme of parsed options; `DEFAULT_DT` where a grid is needed and none given."""
     dt = args.dt
     if dt is None and (args.method != "exact" or args.interpolation == "none"):
-        dt = 1e-3
+        dt = DEFAULT_DT
     return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+
+
+def add_grid(parser, default, gradients=False):
+    """Lists of what `add_scheme` takes one of, for `grid`; `default` says what else holds."""
+    group = parser.add_argument_group(
+        "grid", "every combination of these that there is: orders belong to ps; exact has no grid\n"
+        f"step, unless with interpolation none; none has no adjusted gradient (default: {default})",
+    )  # fmt: skip
+    group.add_argument("--methods", nargs="+", metavar="NAME", help=", ".join(METHODS))
+    group.add_argument("--orders", type=int, nargs="+", metavar="N",
+                       help="orders of ps (Parker-Sochacki), 1 to 32")  # fmt: skip
+    group.add_argument("--dt", type=float, nargs="+", metavar="S", help="grid steps in seconds")
+    group.add_argument("--interpolation", nargs="+", metavar="NAME",
+                       help=f"spike times inside a step: {', '.join(INTERPOLATIONS)}")  # fmt: skip
+    if gradients:
+        group.add_argument("--gradient", nargs="+", metavar="NAME", help=" or ".join(GRADIENTS))
+    return group
+
+
+def grid(methods, orders, dts, interpolations, gradients=(None,)):
+    """Schemes of the combinations of lists, each once; see `add_grid` for what is left out.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, ps without orders or orders without ps, a number out of its range.
+    """
+    if orders and "ps" not in methods:
+        raise ValueError(f"orders are {orders}; accepted: none where ps is not among the methods")
+    schemes = {}
+    for method, interpolation, gradient in product(methods, interpolations, gradients):
+        if interpolation == "none" and gradient == "adjusted":
+            gradient = None
+        if method == "exact" and interpolation == "dense":
+            gradient = gradients[0]  # there the two gradients coincide
+        stepped = method != "exact" or interpolation == "none"
+        for order in (orders or (None,)) if method == "ps" else (None,):
+            for dt in dts if stepped else (None,):
+                schemes[Scheme(method, order, dt, interpolation, gradient)] = None
+    return list(schemes)
 
 
 def add_data(parser, default):

@@ -1,23 +1,46 @@
-"""python -m lifnum.evaluate: a trained network on its test set."""
+"""python -m lifnum.evaluate: trained networks on a test set, under their own or other schemes."""
 
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from lifnum import cli, datasets, trainer
-from lifnum.trace import Trace
+from lifnum import cli, datasets, presets, trainer
+from lifnum.network import Scheme
+from lifnum.trace import Trace, environment
+from lifnum.transfer import GradientComparison, Transfer, TransferFile, weights_digest
+
+EPILOG = """\
+transfer: with any option of the grid, --gradients or --output, each network is evaluated under the
+schemes of the grid too, and compared with itself under the one it was trained with; what is not
+given is as in training. One HDF5 file a trace (see lifnum/transfer.py); after a stop the same
+command goes on with it.
+
+    python -m lifnum.evaluate runs/exact.h5 --methods euler ps --orders 2 3 5 \\
+        --dt 0.001 0.01 0.1 --interpolation none dense --output runs/exact-transfer.h5"""
 
 
 def parser():
     p = cli.Parser(
         prog="python -m lifnum.evaluate",
-        description="Load the network of a trace and evaluate it: accuracy, confusion matrix, "
-        "spike counts.",
+        description="Load the networks of traces and evaluate them: accuracy, confusion matrix, "
+        "spike counts. Or transfer their weights to other schemes.",
+        epilog=EPILOG,
     )
-    p.add_argument("trace", help="trace of a run")
+    p.add_argument("trace", nargs="+", help="trace of a run")
     p.add_argument("--weights", choices=("last", "best", "initial"), default="last",
                    help="which weights of the run (default: last)")  # fmt: skip
+    cli.add_grid(p, "as in training")
+    g = p.add_argument_group("transfer")
+    g.add_argument("--gradients", type=cli.positive(int), metavar="N",
+                   help="compare gradients too: of each scheme with that of exact, on the first N "
+                   "training samples, with initial and last weights")  # fmt: skip
+    g.add_argument("--output", metavar="FILE",
+                   help="file, or folder (default: TRACE-transfer.h5, with the data set's name "
+                   "where it differs from that of the run)")  # fmt: skip
+    g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     group = cli.add_data(p, None)
     cli.add_threads(group)
     return p
@@ -34,16 +57,12 @@ def confusion_lines(confusion):
     return lines
 
 
-def main(argv=None):
-    args = parser().parse_args(argv)
-    threads = cli.set_threads(args.threads, argv)
-    with Trace(args.trace) as trace:
-        config, weights, status = trace.config, trace.weights(args.weights), trace.status
-    if status != "finished":
-        print(f"warning: {args.trace}: the run is {status}", file=sys.stderr)
-    net, loss, preset = trainer.network_of(config, weights)
+def load_data(args, config, weights):
+    """The run's data set, or the one asked for, where it fits the network."""
+    preset = presets.from_config(config["preset"])
     data = datasets.load(
-        args.dataset or preset.dataset, args.data_dir, preset.window, config["seed"], 1,
+        args.dataset or preset.dataset, args.data_dir, preset.window, config["seed"],
+        args.gradients or 1,
         args.limit_test if args.limit_test is not None else config["limit_test"],
     )  # fmt: skip
     n_inputs, n_classes = weights[0].shape[0], weights[-1].shape[1]
@@ -52,18 +71,130 @@ def main(argv=None):
             f"dataset {data.name} has {data.test.n_neurons} inputs and {data.n_classes} classes; "
             f"accepted by the network: {n_inputs} and {n_classes}"
         )
+    return data._replace(n_classes=n_classes)
+
+
+def evaluate(path, config, weights, data, threads):
+    """Evaluate under the trained scheme and print what comes out."""
+    net, loss, _ = trainer.network_of(config, weights)
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
         result = trainer.evaluate(
-            net, loss, data.test, data.test_labels, n_classes, progress=bar.update
+            net, loss, data.test, data.test_labels, data.n_classes, progress=bar.update
         )
-    print(f"{args.trace}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
+    print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
           f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip
     print("\n".join(confusion_lines(result.confusion)))
     for k, (spikes, silent) in enumerate(zip(result.spikes, result.silent)):
         print(f"layer {k}: {spikes:.1f} spikes a sample, {100 * silent:.1f} % of the neurons "
               f"silent on all samples")  # fmt: skip
     print(f"loss {result.loss:.4g}, accuracy {100 * result.accuracy:.2f} %")
+
+
+def grid_of(args, trained):
+    """The schemes asked for; what no option says is as in training."""
+    methods = args.methods or [trained.method]
+    orders = args.orders
+    if orders is None and trained.method == "ps" and "ps" in methods:
+        orders = [trained.order]
+    dts = args.dt or [trained.dt or cli.DEFAULT_DT]
+    return cli.grid(methods, orders, dts, args.interpolation or [trained.interpolation])
+
+
+def output_of(args, trace, dataset, trained_on):
+    """Path of the transfer file of a trace."""
+    other = "" if dataset == trained_on else f"-{Path(dataset).stem}"
+    name = f"{Path(trace).stem}-transfer{other}.h5"
+    if args.output is None:
+        return Path(trace).with_name(name)
+    if len(args.trace) > 1 or args.output.endswith("/") or Path(args.output).is_dir():
+        return Path(args.output) / name
+    return Path(args.output)
+
+
+def transfer(args, path, config, weights, gradient_weights, data, schemes, threads):
+    """Write the transfer file of one trace, or what it lacks, and print it."""
+    preset, trained = presets.from_config(config["preset"]), Scheme(**config["scheme"])
+    output = output_of(args, path, data.name, preset.dataset)
+    header = {
+        "config": config,
+        "seed": config["seed"],
+        "trace": Path(path).name,
+        "weights": args.weights,
+        "weights_digest": weights_digest(weights),
+        "dataset": data.name,
+        "n_samples": len(data.test),
+        **environment(threads),
+    }
+    n_train = len(data.train) if args.gradients else None
+    experiment = Transfer(preset, trained, weights, data)
+    comparison = GradientComparison(preset, gradient_weights, data.train, data.train_labels)
+    with TransferFile(output, header, len(weights), n_train, args.overwrite) as file:
+        todo = experiment.missing(file, schemes)
+        passes = len(todo) + (not experiment.is_trained(todo[0])) if todo else 0
+        gradients = comparison.missing(file, schemes)
+        total = passes * len(data.test) + len(gradients) * len(data.train)
+        try:
+            with tqdm(total=total, unit="sample", leave=False, disable=None) as bar:
+                for scheme in todo:
+                    bar.set_description(scheme.label)
+                    file.append("schemes", experiment.row(scheme, bar.update))
+                for scheme, which in gradients:
+                    bar.set_description(f"gradient of {scheme.label}, {which} weights")
+                    file.append("gradients", *comparison.rows(scheme, which, bar.update))
+        except KeyboardInterrupt:
+            print(f"stopped; the rows done are in {output}; the same command goes on with it")
+            raise
+        print(f"{path}: {trained.label} on {data.name}, {len(data.test)} test samples")
+        print("\n".join(row_lines(file.rows("schemes"))))
+    print(f"transfer in {output}")
+
+
+def row_lines(rows):
+    """The rows of a transfer file as text, sums over the layers where that has a meaning."""
+
+    def share(part, whole):
+        return f"{100 * part.sum() / whole:.2f}" if whole > 0 else "nan"
+
+    lines = [f"{'scheme':>28} {'accuracy':>8} {'agreement':>9} {'spikes/sample':>15} "
+             f"{'lost':>6} {'gained':>6} {'deviation':>10}",
+             f"{'':>28} {'%':>8} {'%':>9} {'':>15} {'%':>6} {'%':>6} {'ms':>10}"]  # fmt: skip
+    for row in rows:
+        method, order = row["method"].decode(), row["order"]
+        dt = None if np.isnan(row["dt"]) else float(row["dt"])
+        scheme = Scheme(method, int(order) if method == "ps" else None, dt,
+                        row["interpolation"].decode())  # fmt: skip
+        trained = (row["matched"] + row["lost"]).sum()
+        n = row["matched"].sum()
+        deviation = np.nansum(row["deviation_mean"] * row["matched"]) / n if n > 0 else np.nan
+        spikes = " + ".join(f"{s:.0f}" for s in row["spikes"])
+        lines.append(
+            f"{scheme.label:>28} {100 * row['accuracy']:8.2f} {100 * row['agreement']:9.2f} "
+            f"{spikes:>15} {share(row['lost'], trained):>6} {share(row['gained'], trained):>6} "
+            f"{1e3 * deviation:10.3g}"
+        )
+    return lines
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    threads = cli.set_threads(args.threads, argv)
+    lists = (args.methods, args.orders, args.dt, args.interpolation, args.gradients, args.output)
+    transferring = any(option is not None for option in lists)
+    for path in args.trace:
+        with Trace(path) as trace:
+            config, weights, status = trace.config, trace.weights(args.weights), trace.status
+            gradient_weights = {}
+            if args.gradients:
+                gradient_weights = {which: trace.weights(which) for which in ("initial", "last")}
+        if status != "finished":
+            print(f"warning: {path}: the run is {status}", file=sys.stderr)
+        schemes = grid_of(args, Scheme(**config["scheme"])) if transferring else []
+        data = load_data(args, config, weights)
+        if transferring:
+            transfer(args, path, config, weights, gradient_weights, data, schemes, threads)
+        else:
+            evaluate(path, config, weights, data, threads)
     return 0
 
 

@@ -1,7 +1,8 @@
 """Traces: one HDF5 file a run. `TraceWriter` writes it, `Trace` reads it.
 
 Schema 1. Root attributes: ``schema``, ``config`` (JSON: everything that decides the result),
-``seed``, ``threads``, ``created``, ``command``, ``cpu``, versions of lifnum, NumPy and Numba.
+``seed``, ``threads``, ``workers`` (the most runs that went on at once on the machine; 1: times are
+of a run alone), ``created``, ``command``, ``cpu``, versions of lifnum, NumPy and Numba.
 
 ``epochs/``, ``batches/``   tables: one dataset a column, first axis the row; ``rows`` counts the
     valid ones and is written last, so that a reader never sees half a row. Columns: `EPOCHS`, one
@@ -170,8 +171,10 @@ class TraceWriter:
             raise
 
     @classmethod
-    def resume(cls, path, epoch_rows, batch_rows):
+    def resume(cls, path, epoch_rows, batch_rows, workers=1):
         """Continue a trace: copy its first rows into a new file that takes its place.
+
+        The header keeps the most workers that any part of the run had.
 
         Raises
         ------
@@ -187,7 +190,8 @@ class TraceWriter:
                 n_classes = old.confusion.shape[0]
                 n_samples = len(old.raster["label"])
                 temporary = Path(f"{path}.new")
-                self._create(temporary, old.header, weights, n_classes, n_samples)
+                header = old.header | {"workers": max(workers, old.header.get("workers", 1))}
+                self._create(temporary, header, weights, n_classes, n_samples)
                 self.set_weights("initial", weights)
                 for name, rows in (("epochs", epoch_rows), ("batches", batch_rows)):
                     columns = getattr(old, name)

@@ -1,6 +1,7 @@
 """python -m lifnum.train: train a spiking network, and keep a trace of the run."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -24,10 +25,14 @@ class Interrupted(Exception):
 
 
 class _Signals:
-    """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps."""
+    """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps.
 
-    def __init__(self):
+    Where the run belongs to a process, `parent`, the end of that process counts as SIGTERM.
+    """
+
+    def __init__(self, parent=None):
         self.received = None
+        self._parent = parent
 
     def __enter__(self):
         def note(number, frame):
@@ -43,6 +48,8 @@ class _Signals:
             signal.signal(number, handler)
 
     def check(self):
+        if self._parent is not None and os.getppid() != self._parent:
+            self.received = self.received or signal.SIGTERM
         if self.received is not None:
             raise Interrupted(128 + self.received)
 
@@ -136,6 +143,12 @@ def parser():
     g.add_argument("--checkpoint-every", type=cli.positive(float), default=30.0, metavar="S",
                    help="time between checkpoints, besides each epoch (default: 30)")  # fmt: skip
     g.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
+    g.add_argument("--workers", type=cli.positive(int), default=1, metavar="N",
+                   help="runs that go on at once on this machine, noted in the trace: its times "
+                   "are those of a run alone where it is 1 (default: 1)")  # fmt: skip
+    g.add_argument("--parent", type=cli.positive(int), metavar="PID",
+                   help="stop, as on SIGTERM, when this process, which started the run, is "
+                   "gone")  # fmt: skip
     cli.add_threads(g)
     return p
 
@@ -214,22 +227,26 @@ class Run:
     output : path
     data_dir : path, optional
     overwrite, resume : bool
-    threads : int
+    threads, workers : int
         For the header of the trace.
     checkpoint_every : float
         Seconds.
+    parent : int, optional
+        Process whose end stops the run.
     """
 
     def __init__(self, config, output, data_dir=None, overwrite=False, resume=False, threads=1,
-                 checkpoint_every=30.0):  # fmt: skip
+                 checkpoint_every=30.0, workers=1, parent=None):  # fmt: skip
         self.output = Path(output)
+        self.parent = parent
         self.checkpoint_every = checkpoint_every
         self.evaluations = config["evaluations"]
         self.trainer = trainer_of(config, data_dir)
         if resume:
-            self._resume()
+            self._resume(workers)
         else:
-            header = {"config": config, "seed": config["seed"], **environment(threads)}
+            header = {"config": config, "seed": config["seed"], "workers": workers,
+                      **environment(threads)}  # fmt: skip
             n_samples = min(RASTER_SAMPLES, len(self.trainer.data.test))
             self.trace = TraceWriter(
                 self.output, header, self.trainer.net.weights, self.trainer.data.n_classes,
@@ -241,7 +258,7 @@ class Run:
         self._batches_a_row = max(1, self.trainer.n_batches // BATCH_ROWS)
         self._warned = False
 
-    def _resume(self):
+    def _resume(self, workers):
         try:
             arrays, numbers = checkpoint.load_latest(self.output)
         except checkpoint.CheckpointError:
@@ -251,7 +268,7 @@ class Run:
             raise
         self._row = arrays.pop("row", None)
         self.trainer.restore(arrays, numbers)
-        self.trace = TraceWriter.resume(self.output, *numbers["trace_rows"])
+        self.trace = TraceWriter.resume(self.output, *numbers["trace_rows"], workers)
         self.trace.set_weights("best", self.trainer.best_weights)
         self.trace.set_weights("last", self.trainer.net.weights)
         self._saved = time.monotonic()
@@ -281,7 +298,7 @@ class Run:
         ]
         row = None
         try:
-            with _Signals() as signals:
+            with _Signals(self.parent) as signals:
                 if trainer.epoch == trainer.batch == 0 and epochs == 0:
                     row = self._evaluate(quiet, True)
                 while trainer.epoch < epochs:
@@ -447,7 +464,7 @@ def main(argv=None):
         if output.exists() and not args.overwrite:
             raise TraceError(f"{output}: exists; accepted: another --output, or --overwrite")
     run = Run(config, output, args.data_dir, args.overwrite, resume, threads,
-              args.checkpoint_every)  # fmt: skip
+              args.checkpoint_every, args.workers, args.parent)  # fmt: skip
     trainer = run.trainer
     if not args.quiet:
         sizes = [trainer.net.layers[0].weights.shape[0]]

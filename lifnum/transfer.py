@@ -1,0 +1,541 @@
+"""Transfer: trained weights under other schemes than the one they were trained with.
+
+`Transfer` and `GradientComparison` run the experiment, `TransferFile` writes what they find,
+`read_transfer` reads it. The file is HDF5, schema 1. Root attributes: ``kind``, ``schema``,
+``config`` (JSON, of the trained run), ``seed``, ``trace`` (file name of the trained run),
+``weights`` (which of its), ``weights_digest``, ``dataset``, ``n_samples``, what
+`lifnum.trace.environment` gives, and ``digest``: a SHA-256 of all that the reader returns. Groups
+``schemes`` and, where asked for, ``gradients`` (attribute ``n_samples``: training samples) hold the
+columns `SCHEMES` and `GRADIENTS`, one dataset each, first axis the row, and their length ``rows``.
+The file is small and replaced as a whole after each row, so a reader sees whole rows only.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from scipy import sparse
+
+from lifnum import integrators
+from lifnum.network import Scheme, SimulationError
+from lifnum.trace import Lock
+from lifnum.trainer import build_loss, build_network, evaluate
+
+KIND = "lifnum-transfer"
+
+SCHEMA = 1
+
+# a scheme of a row; order of the power series: 0 for methods without one; dt: NaN for no grid
+_SCHEME = {
+    "method": ("S20", False),
+    "order": ("i4", False),
+    "dt": ("f8", False),
+    "interpolation": ("S6", False),
+}
+
+# column -> (type, whether it has one value a layer)
+SCHEMES = _SCHEME | {
+    "accuracy": ("f8", False),
+    "loss": ("f8", False),
+    "agreement": ("f8", False),  # share of the samples predicted as by the trained scheme
+    "spikes": ("f8", True),  # a sample
+    "steps": ("f8", True),  # sub-intervals a sample
+    "step_length": ("f8", True),  # their mean, in the unit of the time constants
+    "silent": ("f8", True),  # share of neurons that never spiked
+    "capped": ("f8", True),  # neurons at the cap of spikes, a sample
+    "deviation_mean": ("f8", True),  # |t - t_trained| of matched spikes: the k-th of a neuron in
+    "deviation_max": ("f8", True),  # a sample with its k-th under the trained scheme; NaN: none
+    "matched": ("f8", True),  # spikes a sample
+    "gained": ("f8", True),
+    "lost": ("f8", True),
+    "seconds": ("f8", False),  # evaluation alone
+}
+
+GRADIENTS = _SCHEME | {
+    "gradient": ("S9", False),
+    "weights": ("S7", False),  # initial or last
+    "cosine_exact": ("f8", True),  # with the gradient of `exact`, same samples and weights
+    "norm_exact": ("f8", True),  # relative to it
+    "cosine_adjusted": ("f8", True),  # with `adjusted` of the same scheme; NaN without
+    "norm_adjusted": ("f8", True),
+}
+
+_TABLES = {"schemes": SCHEMES, "gradients": GRADIENTS}
+
+# attributes that a file must share with the run that goes on with it
+IDENTITY = ("config", "seed", "trace", "weights", "weights_digest", "dataset", "n_samples")
+
+GRADIENT_BATCH = 50  # samples; the adjoint of a fine grid keeps the states of all their steps
+
+_MAX_TEXT = 1 << 20
+
+_READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+
+
+class TransferError(ValueError):
+    """A transfer file that can not be read or written; the message is one line that names it."""
+
+
+def scheme_key(scheme):
+    """The first columns of a scheme's rows, by name."""
+    code, order = integrators.METHODS[scheme.method]
+    return {
+        "method": scheme.method.encode(),
+        "order": (order or scheme.order) if code == integrators.PS else 0,
+        "dt": np.nan if scheme.dt is None else float(scheme.dt),
+        "interpolation": scheme.interpolation.encode(),
+    }
+
+
+def weights_digest(weights):
+    """SHA-256 of weight arrays: whether a file belongs to them."""
+    digest = hashlib.sha256()
+    for w in weights:
+        digest.update(f"{w.dtype}{w.shape}".encode() + np.ascontiguousarray(w).tobytes())
+    return digest.hexdigest()
+
+
+class Contents(NamedTuple):
+    """What a transfer file holds: attributes, and columns by name, first axis the row."""
+
+    header: dict
+    schemes: dict
+    gradients: dict | None
+    n_gradient_samples: int | None
+
+
+def _digest(header, tables):
+    """SHA-256 of a header and of the columns of tables, whatever container they travel in."""
+    plain = {key: value for key, value in header.items() if key != "digest"}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name, (columns, samples) in tables.items():
+        digest.update(f"{name} {samples}".encode())
+        for key in _TABLES[name]:
+            digest.update(f"{key} {columns[key].shape}".encode() + columns[key].tobytes())
+    return digest.hexdigest()
+
+
+def read_transfer(path):
+    """Read a transfer file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Contents
+
+    Raises
+    ------
+    TransferError
+        No such file, not a transfer file, another schema, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TransferError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            header = _read_header(path, file)
+            tables = {name: _read_table(path, file[name], name)
+                      for name in _TABLES if name in file}  # fmt: skip
+    except TransferError:
+        raise
+    except _READ_ERRORS as error:
+        raise TransferError(f"{path}: damaged, or no HDF5 file ({_line(error)})") from None
+    if "schemes" not in tables or _digest(header, tables) != header.get("digest"):
+        raise TransferError(f"{path}: damaged (its digest does not match)")
+    header["config"] = json.loads(header["config"])
+    gradients, samples = tables.get("gradients", (None, None))
+    return Contents(header, tables["schemes"][0], gradients, samples)
+
+
+def _read_header(path, file):
+    if file.attrs.get("kind") != KIND:
+        raise TransferError(f"{path}: no transfer file of lifnum")
+    if file.attrs.get("schema") != SCHEMA:
+        raise TransferError(
+            f"{path}: transfer file of schema {file.attrs.get('schema')}; accepted: {SCHEMA}"
+        )
+    header = {}
+    for name in file.attrs:
+        if file.attrs.get_id(name).shape != ():
+            raise TransferError(f"{path}: attribute {name} is no single value")
+        value = file.attrs[name]
+        header[name] = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(header[name], (str, int, float)) or len(str(value)) > _MAX_TEXT:
+            raise TransferError(f"{path}: attribute {name} is damaged")
+    missing = [name for name in IDENTITY if name not in header]
+    if missing:
+        raise TransferError(f"{path}: lacks the attribute {missing[0]}")
+    return header
+
+
+def _read_table(path, group, table):
+    """(columns, attribute n_samples or None) of one group, its sizes checked before it is read."""
+    n = int(group["rows"][()])
+    layers = None
+    columns = {}
+    for name, (dtype, per_layer) in _TABLES[table].items():
+        item = group[name]
+        sound = isinstance(item, h5py.Dataset) and item.dtype == dtype
+        if not sound or item.ndim != 1 + per_layer or len(item) != n or item.chunks is not None:
+            raise TransferError(f"{path}: {table}/{name} is no column of {n} rows")
+        if item.nbytes > path.stat().st_size:
+            raise TransferError(f"{path}: {table}/{name} claims more than the file holds")
+        if per_layer and item.shape[1] != (layers := layers or item.shape[1]):
+            raise TransferError(f"{path}: the columns of {table} differ in their layers")
+        columns[name] = item[()]
+    samples = group.attrs.get("n_samples")
+    return columns, None if samples is None else int(samples)
+
+
+class TransferFile:
+    """Writes a transfer file, or goes on with one of the same trained run.
+
+    Parameters
+    ----------
+    path : path
+    header : dict
+        Root attributes, `IDENTITY` among them; config is a dict.
+    n_layers : int
+    n_gradient_samples : int, optional
+        Training samples of the group ``gradients``, which is there from then on.
+    overwrite : bool
+        Begin anew where the path exists.
+
+    Raises
+    ------
+    TransferError
+        The path holds something else, or the transfer of another run.
+    lifnum.trace.TraceError
+        Another process is writing it.
+    """
+
+    def __init__(self, path, header, n_layers, n_gradient_samples=None, overwrite=False):
+        self.path = Path(path)
+        # as it is read back
+        self._header = {"kind": KIND, "schema": SCHEMA, **header}
+        self._header["config"] = json.dumps(header["config"])
+        self._rows = {"schemes": []}
+        self._samples = {"schemes": None, "gradients": n_gradient_samples}
+        self._n_layers = n_layers
+        self._lock = Lock(self.path)
+        try:
+            if self.path.exists() and not overwrite:
+                self._go_on(header)
+            if n_gradient_samples is not None:
+                self._rows.setdefault("gradients", [])
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _go_on(self, header):
+        """Take over the rows of the file that is there."""
+        before = read_transfer(self.path)
+        for name in IDENTITY:
+            there, here = before.header[name], json.loads(json.dumps(header[name]))
+            if there != here:
+                values = "" if name == "config" else f" ({there}, not {here})"
+                raise TransferError(
+                    f"{self.path}: holds a transfer with another {name}{values}; accepted: "
+                    "another --output, or --overwrite"
+                )
+        kept, asked = before.n_gradient_samples, self._samples["gradients"]
+        if before.gradients is not None and asked not in (None, kept):
+            raise TransferError(
+                f"{self.path}: its gradients are of {kept} samples; accepted: --gradients {kept}, "
+                "another --output, or --overwrite"
+            )
+        for name in _TABLES:
+            columns = getattr(before, name)
+            if columns is not None:
+                n = len(columns["method"])
+                self._rows[name] = [{k: c[row] for k, c in columns.items()} for row in range(n)]
+        self._samples["gradients"] = kept if asked is None else asked
+
+    def has(self, table, key):
+        """Whether a row that begins with `key`, a dict of its first columns, is there."""
+        return any(_begins_with(row, key) for row in self._rows.get(table, ()))
+
+    def append(self, table, *rows):
+        """Add rows, dicts of all columns of the table, and replace the file."""
+        for row in rows:
+            if row.keys() != _TABLES[table].keys():
+                raise TransferError(f"{self.path}: a row of {table} has other columns")
+        self._rows[table] += rows
+        self._write()
+
+    def rows(self, table):
+        """The rows of a table, a list of dicts."""
+        return list(self._rows.get(table, ()))
+
+    def _write(self):
+        tables = {}
+        for name, rows in self._rows.items():
+            columns = {}
+            for key, (dtype, per_layer) in _TABLES[name].items():
+                shape = (len(rows), self._n_layers) if per_layer else (len(rows),)
+                values = [row[key] for row in rows]
+                columns[key] = np.array(values, dtype).reshape(shape)
+            tables[name] = columns, self._samples[name]
+        header = self._header | {"digest": _digest(self._header, tables)}
+        temporary = Path(f"{self.path}.new")
+        with h5py.File(temporary, "w") as file:
+            file.attrs.update(header)
+            for name, (columns, samples) in tables.items():
+                group = file.create_group(name)
+                if samples is not None:
+                    group.attrs["n_samples"] = samples
+                for key, values in columns.items():
+                    group.create_dataset(key, data=values)
+                group.create_dataset("rows", data=np.int64(len(columns["method"])))
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, self.path)
+
+    def close(self):
+        """Give the claim on the path back."""
+        self._lock.release()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _begins_with(row, key):
+    """Whether the entries of key are those of the row."""
+    # what differs from itself is NaN: no grid
+    return all(row[k] == v or (row[k] != row[k] and v != v) for k, v in key.items())
+
+
+class ByNeuron(NamedTuple):
+    """Spike times sorted by sample, neuron, time.
+
+    Neuron j of sample b, one of n, holds times[starts[b n + j] : starts[b n + j + 1]].
+    """
+
+    starts: np.ndarray
+    times: np.ndarray
+
+
+def by_neuron(trains):
+    """`ByNeuron` of SpikeTrains."""
+    n = len(trains.times)
+    sample = np.repeat(np.arange(len(trains)), np.diff(trains.offsets))
+    rows = sample * trains.n_neurons + trains.indices
+    # the change to compressed rows is a counting sort, four times as fast as argsort
+    shape = (len(trains) * trains.n_neurons, n)
+    table = sparse.coo_array((trains.times, (rows, np.arange(n))), shape=shape).tocsr()
+    return ByNeuron(table.indptr, table.data)
+
+
+class Difference(NamedTuple):
+    """What sets spikes apart from those they are matched to."""
+
+    matched: int
+    gained: int
+    lost: int
+    deviation_sum: float
+    deviation_max: float  # 0 where none is matched
+
+
+def difference(spikes, reference):
+    """`Difference` of two `ByNeuron`: the k-th spike of a neuron in a sample meets its k-th."""
+    counts = [np.diff(one.starts) for one in (spikes, reference)]
+    common = np.minimum(*counts)
+
+    def matched(one, own):
+        rank = np.arange(len(one.times)) - np.repeat(one.starts[:-1], own)
+        return one.times[rank < np.repeat(common, own)]
+
+    apart = np.abs(matched(spikes, counts[0]) - matched(reference, counts[1]))
+    n = len(apart)
+    return Difference(n, len(spikes.times) - n, len(reference.times) - n, float(apart.sum()),
+                      float(apart.max(initial=0.0)))  # fmt: skip
+
+
+class Transfer:
+    """Evaluates trained weights under one scheme after the other.
+
+    Parameters
+    ----------
+    preset : lifnum.presets.Preset
+    trained : Scheme
+        The one that the weights were trained with: what the others are compared with.
+    weights : list of ndarray
+    data : lifnum.datasets.Dataset
+        Its test part is evaluated.
+    """
+
+    def __init__(self, preset, trained, weights, data):
+        self.preset, self.trained, self.weights, self.data = preset, trained, weights, data
+        self.loss = build_loss(preset)
+        self._reference = []  # spikes of each batch and layer under the trained scheme
+        self._predictions = self._trained_row = None
+
+    def is_trained(self, scheme):
+        """Whether a scheme is the trained one, its gradient apart."""
+        return _begins_with(scheme_key(scheme), scheme_key(self.trained))
+
+    def missing(self, file, schemes):
+        """The trained scheme, which comes first, and others, as far as a file lacks them."""
+        schemes = [self.trained, *(s for s in schemes if not self.is_trained(s))]
+        return [s for s in schemes if not file.has("schemes", scheme_key(s))]
+
+    def row(self, scheme, progress=None):
+        """Row of `SCHEMES`; NaN from accuracy on where the simulation overflows.
+
+        The first call evaluates under the trained scheme before. `progress` is called with the
+        number of samples done.
+        """
+        if self._trained_row is None:
+            self._trained_row = self._evaluate(self.trained, progress)
+        return self._trained_row if self.is_trained(scheme) else self._evaluate(scheme, progress)
+
+    def _evaluate(self, scheme, progress):
+        net = build_network(self.preset, scheme, self.weights)
+        n_layers, n = len(net.layers), len(self.data.test)
+        recording = self._predictions is None
+        sums, largest = np.zeros((4, n_layers)), np.zeros(n_layers)
+        batch, seconds = 0, 0.0
+
+        def compare(n_samples):
+            nonlocal batch, seconds
+            start = perf_counter()
+            spikes = [by_neuron(layer.spikes) for layer in net.layers]
+            if recording:
+                self._reference.append(spikes)
+            for k, one in enumerate(spikes):
+                found = difference(one, self._reference[batch][k])
+                sums[:, k] += found[:4]
+                largest[k] = max(largest[k], found.deviation_max)
+            batch += 1
+            seconds += perf_counter() - start
+            if progress is not None:
+                progress(n_samples)
+
+        row = scheme_key(scheme)
+        try:
+            result = evaluate(net, self.loss, self.data.test, self.data.test_labels,
+                              self.data.n_classes, progress=compare)  # fmt: skip
+        except SimulationError:
+            if recording:
+                raise
+            nothing = {name: np.full(n_layers, np.nan) if per_layer else np.nan
+                       for name, (_, per_layer) in SCHEMES.items()}  # fmt: skip
+            return nothing | row
+        if recording:
+            self._predictions = result.predictions
+        matched, gained, lost, deviation = sums
+        some = matched > 0
+        return row | {
+            "accuracy": result.accuracy,
+            "loss": result.loss,
+            "agreement": float((result.predictions == self._predictions).mean()) if n else np.nan,
+            "spikes": result.spikes,
+            "steps": result.steps,
+            "step_length": self.preset.duration / np.maximum(result.steps, 1.0),
+            "silent": result.silent,
+            "capped": result.capped,
+            "deviation_mean": np.where(some, deviation / np.maximum(matched, 1.0), np.nan),
+            "deviation_max": np.where(some, largest, np.nan),
+            "matched": matched / max(n, 1),
+            "gained": gained / max(n, 1),
+            "lost": lost / max(n, 1),
+            "seconds": result.seconds - seconds,
+        }
+
+
+class GradientComparison:
+    """Compares the gradients of schemes with that of `exact` on the same samples and weights.
+
+    In float64, so that rounding does not blur what the schemes do.
+
+    Parameters
+    ----------
+    preset : lifnum.presets.Preset
+    weights : dict of list of ndarray
+        By name: initial, last.
+    trains, labels : SpikeTrains, ndarray (n,)
+        Training samples; gradients are sums over them.
+    """
+
+    def __init__(self, preset, weights, trains, labels):
+        self.preset, self.trains, self.labels = preset, trains, labels
+        self.weights = {which: [w.astype(np.float64) for w in arrays]
+                        for which, arrays in weights.items()}  # fmt: skip
+        self.loss = build_loss(preset)
+        self._exact = {}
+
+    @staticmethod
+    def keys(scheme, which):
+        """First columns of the rows of a scheme, one for each gradient that it has."""
+        kinds = ("piggyback",) if scheme.interpolation == "none" else ("adjusted", "piggyback")
+        return [scheme_key(scheme) | {"gradient": kind.encode(), "weights": which.encode()}
+                for kind in kinds]  # fmt: skip
+
+    def missing(self, file, schemes):
+        """(scheme, which weights) of those schemes that a file lacks."""
+        pairs = [(scheme, which) for scheme in schemes for which in self.weights]
+        return [pair for pair in pairs
+                if not all(file.has("gradients", key) for key in self.keys(*pair))]  # fmt: skip
+
+    def rows(self, scheme, which, progress=None):
+        """Rows of `GRADIENTS`, one for each of `keys`; NaN where the simulation overflows."""
+        keys = self.keys(scheme, which)
+        if which not in self._exact:
+            self._exact[which] = self._gradients(Scheme(), which, ["adjusted"])[0]
+        exact = self._exact[which]
+        kinds = [key["gradient"].decode() for key in keys]
+        try:
+            found = self._gradients(scheme, which, kinds, progress)
+        except SimulationError:
+            found = [[np.full_like(g, np.nan) for g in exact] for _ in kinds]
+        adjusted = found[0] if kinds[0] == "adjusted" else [np.full_like(g, np.nan) for g in exact]
+        rows = []
+        for key, gradient in zip(keys, found):
+            row = dict(key)
+            for name, other in (("exact", exact), ("adjusted", adjusted)):
+                pairs = [_cosine_and_norm(g, h) for g, h in zip(gradient, other)]
+                row[f"cosine_{name}"], row[f"norm_{name}"] = np.array(pairs).T
+            rows.append(row)
+        return rows
+
+    def _gradients(self, scheme, which, kinds, progress=None):
+        """Gradient of each layer's weights, for each kind; one forward pass serves them all."""
+        scheme = replace(scheme, gradient=kinds[0])
+        net = build_network(self.preset, scheme, self.weights[which])
+        sums = [[np.zeros_like(w) for w in net.weights] for _ in kinds]
+        for first in range(0, len(self.trains), GRADIENT_BATCH):
+            rows = np.arange(first, min(len(self.trains), first + GRADIENT_BATCH))
+            net.scheme = scheme
+            out = net.forward(self.trains.select(rows))
+            d_times = self.loss(out, self.labels[rows])[1]
+            for kind, total in zip(kinds, sums):
+                net.scheme = replace(scheme, gradient=kind)
+                for whole, part in zip(total, net.backward(d_times)):
+                    whole += part
+            if progress is not None:
+                progress(len(rows))
+        return sums
+
+
+def _cosine_and_norm(gradient, other):
+    """Cosine of two arrays and norm of the first relative to the second; NaN where one is zero."""
+    a, b = np.linalg.norm(gradient), np.linalg.norm(other)
+    cosine = np.vdot(gradient / a, other / b) if a > 0 and b > 0 else np.nan
+    return cosine, a / b if b > 0 else np.nan
+
+
+def _line(error):
+    text = str(error).splitlines()
+    return text[0] if text else type(error).__name__
