@@ -130,13 +130,13 @@ def run(program, main, argv=None):
     show_warnings_in_one_line()
     try:
         return main(argv)
+    except BrokenPipeError:
+        return 1
     except INPUT_ERRORS as error:
         print(f"{program}: {_line(error)}", file=sys.stderr)
         return 2
     except (OSError, ArithmeticError, MemoryError) as error:
         print(f"{program}: {_line(error)}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
         return 130
