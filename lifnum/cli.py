@@ -120,7 +120,7 @@ def set_threads(n, argv=None):
 
 def show_warnings_in_one_line():
     def show(message, category, filename, lineno, file=None, line=None):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {_line(message)}", file=sys.stderr)
 
     warnings.showwarning = show
 

@@ -230,6 +230,8 @@ class TraceWriter:
 
     def _create(self, path, header, weights, n_classes, n_samples):
         file = self._file = h5py.File(path, "w", libver="latest")
+        handle = file.id.get_vfd_handle()
+        self._handle = handle, os.fstat(handle)
         for name, value in (header | {"schema": SCHEMA, "kind": KIND}).items():
             if isinstance(value, (str, dict)):  # fixed length: only that is under a checksum
                 text = (json.dumps(value) if isinstance(value, dict) else value).encode()
@@ -238,36 +240,38 @@ class TraceWriter:
             else:
                 file.attrs[name] = value
 
-        def number(parent, name, value):
-            parent.create_dataset(name, data=np.array([value]), chunks=(1,), fletcher32=True)
+        # held open: a data set that is closed writes, and can only print what goes wrong then
+        sets = self._sets = {}
+
+        def make(name, shape, dtype, chunks, **options):
+            sets[name] = file.create_dataset(
+                name, shape, dtype, chunks=chunks, fletcher32=True, **options
+            )
+
+        def number(name, value):
+            make(name, (1,), "i8", (1,), data=[value])
 
         n_layers = len(weights)
         for table, columns in _TABLES.items():
-            group = file.create_group(table)
             for name, per_layer in columns.items():
                 shape = (n_layers,) if per_layer else ()
-                group.create_dataset(name, (0, *shape), "f8", maxshape=(None, *shape),
-                                     chunks=(_CHUNK, *shape), fletcher32=True)  # fmt: skip
-            number(group, "rows", 0)
+                make(f"{table}/{name}", (0, *shape), "f8", (_CHUNK, *shape),
+                     maxshape=(None, *shape))  # fmt: skip
+            number(f"{table}/rows", 0)
         for which, slots in (("initial", 1), ("best", 2), ("last", 2)):
-            group = file.create_group(f"weights/{which}")
-            number(group, "slot", -1)
+            number(f"weights/{which}/slot", -1)
             for k, w in enumerate(weights):
-                shape = (slots, *w.shape)
                 chunks = (1, *(max(1, n) for n in w.shape))
-                group.create_dataset(str(k), shape, w.dtype, chunks=chunks, fletcher32=True)
+                make(f"weights/{which}/{k}", (slots, *w.shape), w.dtype, chunks)
         confusion = (2, n_classes, n_classes + 1)
-        file.create_dataset("confusion", confusion, "i8", chunks=confusion, fletcher32=True)
-        number(file, "confusion_slot", 0)
-        raster = file.create_group("raster")
-        number(raster, "count", 0)
+        make("confusion", confusion, "i8", confusion)
+        number("confusion_slot", 0)
+        number("raster/count", 0)
         for name, dtype in (("time", "f8"), ("layer", "i4"), ("sample", "i4"), ("neuron", "i4")):
-            raster.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(4096,),
-                                  fletcher32=True)  # fmt: skip
+            make(f"raster/{name}", (0,), dtype, (4096,), maxshape=(None,))
         for name in ("label", "prediction"):
-            raster.create_dataset(name, (n_samples,), "i8", chunks=(max(1, n_samples),),
-                                  fletcher32=True)  # fmt: skip
-        number(file, "status", 0)
+            make(f"raster/{name}", (n_samples,), "i8", (max(1, n_samples),))
+        number("status", 0)
         self._flushed = time.monotonic()
         file.swmr_mode = True
 
@@ -287,11 +291,13 @@ class TraceWriter:
         what it still has to write goes nowhere; readers take the file for one of a killed writer.
         """
         file, self._file = self._file, None
-        if not file:
+        if file is None:
             return
+        handle, identity = self._handle
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
-            os.dup2(nowhere, file.id.get_vfd_handle())
+            if os.path.samestat(os.fstat(handle), identity):  # not closed, nor used for another
+                os.dup2(nowhere, handle)
             file.close()
         except _WRITE_ERRORS:
             pass
@@ -369,12 +375,12 @@ class TraceWriter:
     def set_weights(self, which, weights):
         """Keep the weights as initial, best or last."""
         with self._writing():
-            group = self._file[f"weights/{which}"]
-            slot = 0 if which == "initial" else (int(group["slot"][0]) + 1) % 2
+            sets, slot = self._sets, f"weights/{which}/slot"
+            chosen = 0 if which == "initial" else (int(sets[slot][0]) + 1) % 2
             for k, w in enumerate(weights):
-                group[str(k)][slot] = w
+                sets[f"weights/{which}/{k}"][chosen] = w
             self._file.flush()
-            group["slot"][0] = slot
+            sets[slot][0] = chosen
             self._file.flush()
 
     def flush(self):
@@ -383,39 +389,35 @@ class TraceWriter:
             self._publish()
 
     def _publish(self):
-        file = self._file
+        file, sets = self._file, self._sets
         if "confusion" in self._changed:
-            slot = 1 - int(file["confusion_slot"][0])
-            file["confusion"][slot] = self._confusion
+            slot = 1 - int(sets["confusion_slot"][0])
+            sets["confusion"][slot] = self._confusion
             file.flush()
-            file["confusion_slot"][0] = slot
+            sets["confusion_slot"][0] = slot
         if "raster" in self._changed:
-            self._write_raster()
+            sets["raster/count"][0] = 0
+            file.flush()
+            for name, values in self._raster.items():
+                self._write(f"raster/{name}", values, 0)
+            file.flush()
+            sets["raster/count"][0] = len(self._raster["time"])
         self._changed.clear()
         for table, rows in self._tables.items():
-            if rows.published == rows.n:
-                continue
-            group = file[table]
-            for name, column in rows.columns().items():
-                if len(group[name]) < rows.n:
-                    group[name].resize(rows.n, axis=0)
-                group[name][rows.published :] = column[rows.published :]
-            file.flush()
-            group["rows"][0] = rows.n
-            rows.published = rows.n
+            if rows.published < rows.n:
+                for name, column in rows.columns().items():
+                    self._write(f"{table}/{name}", column, rows.published)
+                file.flush()
+                sets[f"{table}/rows"][0] = rows.published = rows.n
         file.flush()
         self._flushed = time.monotonic()
 
-    def _write_raster(self):
-        group = self._file["raster"]
-        group["count"][0] = 0
-        self._file.flush()
-        for name, values in self._raster.items():
-            if len(group[name]) < len(values):
-                group[name].resize(len(values), axis=0)
-            group[name][: len(values)] = values
-        self._file.flush()
-        group["count"][0] = len(self._raster["time"])
+    def _write(self, name, values, first):
+        """Write values[first:] to a data set, made longer where it is too short for values."""
+        data = self._sets[name]
+        if len(data) < len(values):
+            data.resize(len(values), axis=0)
+        data[first : len(values)] = values[first:]
 
     def close(self, status, publish=True):
         """End the trace with one of `STATUS`, by default after what was recorded."""
@@ -424,8 +426,10 @@ class TraceWriter:
                 with self._writing():
                     if publish:
                         self._publish()
-                    self._file["status"][0] = STATUS.index(status)
+                    self._sets["status"][0] = STATUS.index(status)
+                    self._file.flush()
                     self._file.close()
+                    self._file = None
         finally:
             self._release()
 
