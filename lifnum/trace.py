@@ -272,6 +272,8 @@ class TraceWriter:
         for name in ("label", "prediction"):
             make(f"raster/{name}", (n_samples,), "i8", (max(1, n_samples),))
         number("status", 0)
+        largest = sum(w.nbytes for w in weights)
+        self._reserved = largest + self._sets["confusion"].nbytes + (1 << 20)
         self._flushed = time.monotonic()
         file.swmr_mode = True
 
@@ -375,6 +377,7 @@ class TraceWriter:
     def set_weights(self, which, weights):
         """Keep the weights as initial, best or last."""
         with self._writing():
+            self._reserve()
             sets, slot = self._sets, f"weights/{which}/slot"
             chosen = 0 if which == "initial" else (int(sets[slot][0]) + 1) % 2
             for k, w in enumerate(weights):
@@ -390,6 +393,7 @@ class TraceWriter:
 
     def _publish(self):
         file, sets = self._file, self._sets
+        self._reserve()
         if "confusion" in self._changed:
             slot = 1 - int(sets["confusion_slot"][0])
             sets["confusion"][slot] = self._confusion
@@ -411,6 +415,17 @@ class TraceWriter:
                 sets[f"{table}/rows"][0] = rows.published = rows.n
         file.flush()
         self._flushed = time.monotonic()
+
+    def _reserve(self):
+        """Make the file longer (by a hole) than what the next writes need.
+
+        HDF5 writes the length of the file before what makes it that long. Without the hole a kill
+        in between would leave a file that counts as truncated, and so would a limit on its size.
+        """
+        raster = sum(column.nbytes for column in (self._raster or {}).values())
+        size = self._file.id.get_filesize() + raster + self._reserved
+        if os.fstat(self._handle[0]).st_size < size:
+            os.ftruncate(self._handle[0], size)
 
     def _write(self, name, values, first):
         """Write values[first:] to a data set, made longer where it is too short for values."""
