@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from test_train import assert_equal_runs
@@ -22,7 +23,8 @@ from lifnum import checkpoint, cli, train
 from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Lock, Trace, TraceError, TraceWriter
 
 OPTIONS = ["--method", "euler", "--hidden", "12", "--limit-train", "100", "--limit-test", "50",
-           "--epochs", "6", "--evaluations", "2", "--checkpoint-every", "0.02"]  # fmt: skip
+           "--epochs", "6", "--evaluations", "2", "--checkpoint-every", "0.02", "--threads", "1",
+           ]  # fmt: skip
 
 WAIT = 120  # seconds, for what takes a few on an idle machine
 
@@ -76,7 +78,11 @@ def wait_for(condition):
 
 
 def run(*arguments):
-    return cli.run("lifnum.train", train.main, [*OPTIONS, "--quiet", *arguments])
+    threads = numba.get_num_threads()
+    try:
+        return cli.run("lifnum.train", train.main, [*OPTIONS, "--quiet", *arguments])
+    finally:
+        numba.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
