@@ -33,7 +33,7 @@ import h5py
 import numba
 import numpy as np
 
-from lifnum import presets
+from lifnum import hdf5, presets
 from lifnum._version import __version__
 from lifnum.network import Scheme
 
@@ -129,7 +129,7 @@ class Lock:
         The file system refuses.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, tries=10):
         self.path = Path(f"{path}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -140,9 +140,12 @@ class Lock:
                 if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
                     return
                 self._file.close()
-            except BlockingIOError:
+            except BlockingIOError:  # a reader that looks holds it for a moment
                 self._file.close()
-                raise TraceError(f"{path}: another process is writing it") from None
+                tries -= 1
+                if not tries:
+                    raise TraceError(f"{path}: another process is writing it") from None
+                time.sleep(0.01)
             except FileNotFoundError:
                 self._file.close()
 
@@ -157,6 +160,18 @@ class Lock:
 
     def __exit__(self, *_):
         self.release()
+
+
+def is_claimed(path):
+    """Whether a process holds the `Lock` of a path."""
+    try:
+        with open(f"{path}.lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class _Rows:
@@ -445,6 +460,7 @@ class TraceWriter:
                     self._file.flush()
                     self._file.close()
                     self._file = None
+                    os.truncate(self.path, hdf5.Superblock(self.path).end)
         finally:
             self._release()
 
@@ -498,7 +514,10 @@ class Trace:
         self.path = Path(path)
         if not self.path.is_file():
             raise TraceError(f"{path}: no such file")
-        self._file = self._open()
+        try:
+            self._file = self._open()
+        except FileNotFoundError:
+            raise TraceError(f"{path}: no such file") from None
         try:
             self.header = self._guarded(self._read_header)
         except TraceError:
@@ -506,34 +525,18 @@ class Trace:
             raise
 
     def _open(self, tries=20):
-        """Open the file; again where its writer was in the middle of closing it."""
+        """Open the file; again where its writer was in the middle of something."""
         for attempt in range(tries):
-            flags, size, said, inode = block = self._superblock()
+            before = self.path.stat().st_mtime_ns
+            written = is_claimed(self.path)
             try:
-                # A closed file is opened without SWMR: HDF5 then refuses one that is truncated,
-                # for whose missing part SWMR mode would wait for ever.
-                if flags and size < said:
-                    raise OSError(f"truncated: {size} of {said} bytes")
-                return h5py.File(self.path, "r", libver="latest", swmr=flags != 0)
+                return hdf5.open_file(self.path, lambda: is_claimed(self.path))
             except (OSError, RuntimeError, ValueError) as error:
                 time.sleep(0.01)
-                if attempt == tries - 1 or (not flags and self._superblock() == block):
+                settled = not written and self.path.stat().st_mtime_ns == before
+                if attempt == tries - 1 or settled:
                     raise TraceError(f"{self.path}: damaged ({_line(error)})") from None
         raise AssertionError
-
-    def _superblock(self):
-        """(flags, bytes of the file, bytes it says it has, inode).
-
-        The flags are not 0 while a writer has the file open, or was killed.
-        """
-        try:
-            with open(self.path, "rb") as stream:
-                status, block = os.fstat(stream.fileno()), stream.read(48)
-        except OSError as error:
-            raise TraceError(f"{self.path}: {error.strerror}") from None
-        if len(block) < 48 or block[:9] != b"\x89HDF\r\n\x1a\n\x03":
-            raise TraceError(f"{self.path}: no trace, or truncated")
-        return block[11], status.st_size, int.from_bytes(block[28:36], "little"), status.st_ino
 
     def _read_header(self):
         attrs = self._file.attrs
@@ -547,6 +550,8 @@ class Trace:
             value = attrs[name]
             if isinstance(value, bytes):
                 value = value.decode()
+            if isinstance(value, str) and len(value) > _MAX_JSON:  # of variable length
+                raise TraceError(f"{self.path}: attribute {name} is too large")
             header[name] = value.item() if isinstance(value, np.generic) else value
         if header.get("kind", KIND) != KIND:
             raise TraceError(f"{self.path}: is a {header['kind']}, not a {KIND}")
@@ -589,7 +594,7 @@ class Trace:
             raise TraceError(f"{self.path}: {name} is kept in another file")
         item.refresh()
         # twice: of two slots one may have been written so far
-        if item.nbytes > 2 * os.fstat(self._file.id.get_vfd_handle()).st_size + (1 << 20):
+        if item.nbytes > 2 * self.path.stat().st_size + (1 << 20):
             raise TraceError(f"{self.path}: {name} claims more than the file holds")
         if ndim is not None and item.ndim != ndim:
             raise TraceError(f"{self.path}: {name} has {item.ndim} dimensions, not {ndim}")
