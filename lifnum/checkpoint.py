@@ -1,22 +1,24 @@
 """Checkpoints: the state of a run between two steps, in files of their own beside the trace.
 
-A checkpoint is an HDF5 image built in memory, followed by its SHA-256. It is written to a
-temporary name, synced and renamed, so that a kill or a full disk leaves the ones before intact;
-the newest two are kept.
+A checkpoint is a line of JSON (what it holds), the bytes of its arrays one after the other, and
+the SHA-256 of both. It is written to a temporary name, synced and renamed, so that a kill or a
+full disk leaves the ones before intact; the newest two are kept.
 """
 
+import glob
 import hashlib
-import io
 import json
+import math
 import os
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 KEPT = 2
 
-_DIGEST = 32  # bytes of SHA-256
+_KIND = "lifnum checkpoint 2"
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class CheckpointError(ValueError):
@@ -27,11 +29,16 @@ def _paths(trace):
     """(number, path) of the checkpoints of a trace, newest first."""
     trace = Path(trace)
     found = []
-    for path in trace.parent.glob(f"{trace.name}.checkpoint-*"):
+    for path in trace.parent.glob(f"{glob.escape(trace.name)}.checkpoint-*"):
         number = path.name.rsplit("-", 1)[1]
-        if number.isdigit():
+        if number.isdecimal():
             found.append((int(number), path))
     return sorted(found, reverse=True)
+
+
+def exists(trace):
+    """Whether there is any checkpoint beside a trace."""
+    return bool(_paths(trace))
 
 
 def save(trace, arrays, numbers):
@@ -41,6 +48,7 @@ def save(trace, arrays, numbers):
     ----------
     trace : path
     arrays : dict of ndarray
+        Of numbers or booleans.
     numbers : dict
         What JSON can hold.
 
@@ -49,67 +57,85 @@ def save(trace, arrays, numbers):
     OSError
         The file system refuses; the checkpoints before stay as they are.
     """
-    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
-        file.attrs["numbers"] = json.dumps(numbers)
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-        file.flush()
-        image = file.id.get_file_image()
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    index = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
+    head = json.dumps({"kind": _KIND, "numbers": numbers, "arrays": index}).encode() + b"\n"
     older = _paths(trace)
     number = older[0][0] + 1 if older else 1
     path = Path(f"{trace}.checkpoint-{number:06d}")
     temporary = Path(f"{trace}.checkpoint.new")
+    digest = hashlib.sha256()
     try:
         with open(temporary, "wb") as stream:
-            stream.write(image)
-            stream.write(hashlib.sha256(image).digest())
+            for part in (head, *arrays.values()):
+                digest.update(part)
+                stream.write(part)
+            stream.write(digest.digest())
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        raise OSError(error.errno, f"can not be written: {error.strerror}", str(path)) from None
+    sync_folder(path.parent)
     for _, old in older[KEPT - 1 :]:
         old.unlink(missing_ok=True)
+
+
+def sync_folder(folder):
+    """Make the names in a folder as durable as the files' contents."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load(path):
     """(arrays, numbers) of one checkpoint file.
 
+    Allocates no more than the file holds, and runs nothing from it.
+
     Raises
     ------
     CheckpointError
         Not a checkpoint, or damaged: its SHA-256 does not match.
+    OSError
+        The file can not be read.
     """
-    content = Path(path).read_bytes()
-    image = content[:-_DIGEST]
-    if hashlib.sha256(image).digest() != content[-_DIGEST:]:
+    content = memoryview(Path(path).read_bytes())
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if hashlib.sha256(body).digest() != digest:
         raise CheckpointError(f"{path}: damaged, or no checkpoint")
     try:
-        with h5py.File(io.BytesIO(image), "r") as file:
-            numbers = json.loads(file.attrs["numbers"])
-            arrays = {}
-            for name, item in file.items():
-                sound = isinstance(item, h5py.Dataset) and item.dtype.kind in "fib"
-                if not sound or item.nbytes > len(image):
-                    raise CheckpointError(f"{path}: {name} is no array of numbers of its size")
-                arrays[name] = item[()]
-    except CheckpointError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from None
-    if not isinstance(numbers, dict):
-        raise CheckpointError(f"{path}: damaged")
-    return {name: np.asarray(array) for name, array in arrays.items()}, numbers
+        place = bytes(body).index(b"\n") + 1
+        head = json.loads(bytes(body[:place]))
+        if head["kind"] != _KIND or not isinstance(head["numbers"], dict):
+            raise ValueError("of another kind")
+        arrays = {}
+        for name, (dtype, shape) in head["arrays"].items():
+            dtype = np.dtype(dtype)
+            count = math.prod(shape)
+            if dtype.kind not in "fiub" or min(shape, default=0) < 0:
+                raise ValueError(f"{name} is no array of numbers")
+            array = np.frombuffer(body, dtype, count, place) if count else np.empty(0, dtype)
+            arrays[name] = array.reshape(shape).copy()
+            place += array.nbytes
+        if place != len(body):
+            raise ValueError("another size than it says")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: no checkpoint ({error})") from None
+    return arrays, head["numbers"]
 
 
-def load_latest(trace):
+def load_latest(trace, run=None):
     """(arrays, numbers) of the newest intact checkpoint of a trace.
+
+    Parameters
+    ----------
+    trace : path
+    run : str, optional
+        Only checkpoints whose ``numbers["run"]`` is that.
 
     Raises
     ------
@@ -118,13 +144,20 @@ def load_latest(trace):
     """
     for _, path in _paths(trace):
         try:
-            return load(path)
+            arrays, numbers = load(path)
         except (CheckpointError, OSError):
             continue
+        if run is None or numbers.get("run") == run:
+            return arrays, numbers
     raise CheckpointError(f"{trace}: has no usable checkpoint beside it")
 
 
-def remove(trace):
-    """Remove the checkpoints of a finished run."""
+def remove(trace, but_run=None):
+    """Remove the checkpoints of a trace, but for those of one run."""
     for _, path in _paths(trace):
+        try:
+            if but_run is not None and load(path)[1].get("run") == but_run:
+                continue
+        except (CheckpointError, OSError):
+            pass
         path.unlink(missing_ok=True)

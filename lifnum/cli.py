@@ -163,7 +163,7 @@ def set_threads(n, argv=None):
 
 def show_warnings_in_one_line():
     def show(message, category, filename, lineno, file=None, line=None):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {_line(message)}", file=sys.stderr)
 
     warnings.showwarning = show
 
@@ -173,13 +173,13 @@ def run(program, main, argv=None):
     show_warnings_in_one_line()
     try:
         return main(argv)
+    except BrokenPipeError:
+        return 1
     except INPUT_ERRORS as error:
         print(f"{program}: {_line(error)}", file=sys.stderr)
         return 2
     except (OSError, ArithmeticError, MemoryError) as error:
         print(f"{program}: {_line(error)}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
         return 130

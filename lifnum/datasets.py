@@ -3,7 +3,11 @@
 import gzip
 import hashlib
 import io
+import math
 import os
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +16,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from lifnum import encoding
+from lifnum import encoding, hdf5
 from lifnum.spikes import SpikeTrains
 
 NAMES = ("digits", "yinyang", "mnist", "mnist-threshold", "fashion-mnist")
@@ -60,6 +64,15 @@ MIRRORS = {
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
 }
+
+
+# a file of spike trains may unpack to this many bytes, and this many times its own size more
+MAX_UNPACKED, MAX_RATIO = 64 << 20, 100
+
+# what zipfile, NumPy and h5py raise on damaged files
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
+                AttributeError, SyntaxError, NotImplementedError, OverflowError, MemoryError,
+                zlib.error, struct.error, tokenize.TokenError, zipfile.BadZipFile)  # fmt: skip
 
 
 class DataError(ValueError):
@@ -297,8 +310,7 @@ def load_file(path):
             raise DataError(f"{path}: is neither NPZ nor HDF5")
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error,
-            NotImplementedError, zipfile.BadZipFile) as error:  # fmt: skip
+    except _READ_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: damaged or unreadable ({reason})") from None
     parts = []
@@ -312,7 +324,7 @@ def load_file(path):
         try:
             trains = SpikeTrains(times, index, offsets, n_neurons)
         except ValueError as error:
-            raise DataError(f"{path}: {part}: {error}") from None
+            raise DataError(f"{path}: {part}: {' '.join(str(error).split())}") from None
         if labels.shape != (len(trains),) or labels.dtype.kind not in "iu":
             raise DataError(
                 f"{path}: {part}: labels are {labels.dtype} of shape {labels.shape}; "
@@ -332,33 +344,70 @@ def _keys():
 
 
 def _read_npz(path):
-    """Arrays of an NPZ file, each at most as large as the archive says it stores."""
+    """Arrays of an NPZ file, each as large as its own header and the archive say alike."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
-        for part, key in _keys():
-            member = f"{part}_{key}.npy"
-            if member not in archive.namelist():
-                raise DataError(f"{path}: has no array {part}_{key}")
-            info = archive.getinfo(member)
-            if info.file_size > 1000 * max(info.compress_size, 1):
-                raise DataError(f"{path}: {part}_{key} is compressed beyond belief")
-            with archive.open(member) as stream:
+        infos = {info.filename: info for info in archive.infolist()}
+        missing = [f"{part}_{key}" for part, key in _keys() if f"{part}_{key}.npy" not in infos]
+        if missing:
+            raise DataError(f"{path}: has no array {missing[0]}")
+        infos = {(part, key): infos[f"{part}_{key}.npy"] for part, key in _keys()}
+        _check_size(path, sum(info.file_size for info in infos.values()))
+        for (part, key), info in infos.items():
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(
+                    f"{path}: {part}_{key} is compressed in another way than NumPy does"
+                )
+            with archive.open(info) as stream:
                 content = stream.read(info.file_size + 1)
-            arrays[part, key] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+            stream = io.BytesIO(content)
+            version = np.lib.format.read_magic(stream)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            else:
+                shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+            count = math.prod(shape)
+            if dtype.hasobject or len(shape) != 1:
+                raise DataError(f"{path}: {part}_{key} is no one-dimensional array of numbers")
+            if count * dtype.itemsize != len(content) - stream.tell():
+                raise DataError(f"{path}: {part}_{key} claims another size than it has")
+            arrays[part, key] = np.frombuffer(content, dtype, count, stream.tell())
     return arrays
+
+
+def _check_size(path, size):
+    """Refuse files that claim to unpack to much more than spike trains can."""
+    if size > MAX_UNPACKED + MAX_RATIO * path.stat().st_size:
+        raise DataError(f"{path}: claims to hold {size} bytes, more than spike trains would")
 
 
 def _read_hdf5(path):
     arrays = {}
-    size = path.stat().st_size
-    with h5py.File(path, "r") as file:
-        for part, key in _keys():
-            item = file.get(f"{part}/{key}")
+    with _open_hdf5(path) as file:
+        items = {key: file.get("/".join(key)) for key in _keys()}
+        for (part, key), item in items.items():
             if not isinstance(item, h5py.Dataset):
                 raise DataError(f"{path}: has no array {part}/{key}")
             if item.dtype.kind not in "fiu" or item.ndim != 1:
                 raise DataError(f"{path}: {part}/{key} is no one-dimensional array of numbers")
-            if item.nbytes > 1000 * size:
-                raise DataError(f"{path}: {part}/{key} claims more than the file can hold")
-            arrays[part, key] = item[()]
+            if item.is_virtual or item.external:
+                raise DataError(f"{path}: {part}/{key} is kept in another file")
+        _check_size(path, sum(item.nbytes for item in items.values()))
+        for key, item in items.items():
+            arrays[key] = item[()]
+        unchecked = not all(item.fletcher32 for item in items.values())
+    if unchecked:
+        warnings.warn(
+            f"{path}: has arrays without checksum (fletcher32): damage to them goes unnoticed",
+            stacklevel=2,
+        )
     return arrays
+
+
+def _open_hdf5(path):
+    """Open a user's file: one of the newest format as safely as a trace."""
+    try:
+        hdf5.Superblock(path)
+    except OSError:
+        return h5py.File(path, "r")
+    return hdf5.open_file(path, lambda: False)

@@ -1,8 +1,9 @@
 """Traces: one HDF5 file a run. `TraceWriter` writes it, `Trace` reads it.
 
-Schema 1. Root attributes: ``schema``, ``config`` (JSON: everything that decides the result),
-``seed``, ``threads``, ``workers`` (the most runs that went on at once on the machine; 1: times are
-of a run alone), ``created``, ``command``, ``cpu``, versions of lifnum, NumPy and Numba.
+Schema 1. Root attributes: ``schema``, ``kind``, ``config`` (JSON: everything that decides the
+result), ``seed``, ``run`` (a name that its checkpoints carry), ``data`` (SHA-256 of the data set),
+``threads``, ``workers`` (the most runs that went on at once on the machine; 1: times are of a run
+alone), ``created``, ``command``, ``cpu``, versions of lifnum, NumPy and Numba.
 
 ``epochs/``, ``batches/``   tables: one dataset a column, first axis the row; ``rows`` counts the
     valid ones and is written last, so that a reader never sees half a row. Columns: `EPOCHS`, one
@@ -14,14 +15,17 @@ of a run alone), ``created``, ``command``, ``cpu``, versions of lifnum, NumPy an
     and ``label``, ``prediction`` of each sample; ``count`` spikes are valid.
 ``status``   one of `STATUS`.
 
-All datasets are created before single-writer-multiple-reader mode starts, with checksums. A file
-whose writer was killed opens only with ``swmr=True``; the reader always does.
+All datasets are created before single-writer-multiple-reader mode starts, with checksums (HDF5
+has its own for the rest, variable-length data aside, of which there is none). A file whose writer
+was killed opens only with ``swmr=True``.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import platform
+import re
 import sys
 import time
 from pathlib import Path
@@ -30,9 +34,13 @@ import h5py
 import numba
 import numpy as np
 
+from lifnum import hdf5, presets
 from lifnum._version import __version__
+from lifnum.network import Scheme
 
 SCHEMA = 1
+
+KIND = "lifnum-trace"
 
 STATUS = ("running", "finished", "interrupted")
 
@@ -67,6 +75,8 @@ BATCHES = {
     "gradient_norm": True,
 }
 
+_TABLES = {"epochs": EPOCHS, "batches": BATCHES}
+
 # columns that differ between two identical runs
 TIMINGS = ("seconds_training", "seconds_evaluation")
 
@@ -76,8 +86,9 @@ _CHUNK = 64  # rows
 
 _MAX_JSON = 1 << 20
 
-# what h5py raises on damaged files
-_READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+# what h5py raises where it can not write, and on damaged files
+_WRITE_ERRORS = (OSError, RuntimeError, KeyError)
+_READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
 class TraceError(ValueError):
@@ -109,24 +120,35 @@ def _cpu_model():
 
 
 class Lock:
-    """Exclusive claim on an output path, through a file beside it that the system unlocks."""
+    """Exclusive claim on an output path, through a file beside it that the system unlocks.
 
-    def __init__(self, path):
+    Raises
+    ------
+    TraceError
+        Another process holds it.
+    OSError
+        The file system refuses.
+    """
+
+    def __init__(self, path, tries=10):
         self.path = Path(f"{path}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             self._file = open(self.path, "a")
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._file.close()
-                raise TraceError(f"{path}: another process is writing it") from None
-            try:  # the file may have been removed between opening and locking it
+                # the file may have been removed between opening and locking it
                 if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
                     return
+                self._file.close()
+            except BlockingIOError:  # a reader that looks holds it for a moment
+                self._file.close()
+                tries -= 1
+                if not tries:
+                    raise TraceError(f"{path}: another process is writing it") from None
+                time.sleep(0.01)
             except FileNotFoundError:
-                pass
-            self._file.close()
+                self._file.close()
 
     def release(self):
         """Give the claim back."""
@@ -134,9 +156,46 @@ class Lock:
             self.path.unlink(missing_ok=True)
             self._file.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+
+def is_claimed(path):
+    """Whether a process holds the `Lock` of a path."""
+    try:
+        with open(f"{path}.lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+class _Rows:
+    """The rows of a table in memory: columns that grow by doubling."""
+
+    def __init__(self, columns, n_layers):
+        self.n = self.published = 0
+        self._columns = {name: np.empty((_CHUNK, n_layers) if per_layer else _CHUNK)
+                         for name, per_layer in columns.items()}  # fmt: skip
+
+    def append(self, row):
+        for name, value in row.items():
+            if self.n == len(self._columns[name]):
+                self._columns[name] = np.concatenate([self._columns[name]] * 2)
+            self._columns[name][self.n] = value
+        self.n += 1
+
+    def columns(self):
+        return {name: column[: self.n] for name, column in self._columns.items()}
+
 
 class TraceWriter:
-    """Writes one trace.
+    """Writes one trace; it appears under its name once it can be read.
 
     Parameters
     ----------
@@ -149,117 +208,180 @@ class TraceWriter:
     n_samples : int
         Test samples whose spikes the raster keeps.
     overwrite : bool
+    lock : Lock, optional
+        The claim on the path, if it is held already; the writer releases its own only.
+    state : dict of ndarray, optional
+        What `state` of a writer returned: the trace starts with that content.
 
     Raises
     ------
     TraceError
         The path exists (without overwrite), or another process is writing it.
     OSError
-        The file system refuses: no space, no permission.
+        The file system refuses: no space, no permission. The trace then ends where it is.
     """
 
-    def __init__(self, path, header, weights, n_classes, n_samples=8, overwrite=False):
+    def __init__(self, path, header, weights, n_classes, n_samples=8, overwrite=False, lock=None,
+                 state=None):  # fmt: skip
         self.path = Path(path)
-        self._lock = Lock(self.path)
+        self._file = None
+        self._own_lock = None if lock else Lock(self.path)
+        temporary = Path(f"{path}.new")
         try:
             if self.path.exists() and not overwrite:
                 raise TraceError(f"{self.path}: exists; accepted: another --output, or --overwrite")
-            self._create(self.path, header, weights, n_classes, n_samples)
-            self.set_weights("initial", weights)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    @classmethod
-    def resume(cls, path, epoch_rows, batch_rows, workers=1):
-        """Continue a trace: copy its first rows into a new file that takes its place.
-
-        The header keeps the most workers that any part of the run had.
-
-        Raises
-        ------
-        TraceError
-            Not a trace, fewer rows than that, or another process is writing it.
-        """
-        self = cls.__new__(cls)
-        self.path = Path(path)
-        self._lock = Lock(self.path)
-        try:
-            with Trace(path) as old:
-                weights = old.weights("initial")
-                n_classes = old.confusion.shape[0]
-                n_samples = len(old.raster["label"])
-                temporary = Path(f"{path}.new")
-                header = old.header | {"workers": max(workers, old.header.get("workers", 1))}
+            self._tables = {name: _Rows(columns, len(weights)) for name, columns in _TABLES.items()}
+            self._confusion = self._raster = None
+            self._changed = set()  # which of the two are to be written
+            with self._writing():
                 self._create(temporary, header, weights, n_classes, n_samples)
                 self.set_weights("initial", weights)
-                for name, rows in (("epochs", epoch_rows), ("batches", batch_rows)):
-                    columns = getattr(old, name)
-                    if len(columns["epoch"]) < rows:
-                        raise TraceError(f"{path}: has fewer rows than its checkpoint")
-                    for k in range(rows):
-                        self._append(name, {key: value[k] for key, value in columns.items()})
-            self._file.flush()
-            os.replace(temporary, path)
+                self._restore(state or {})
+                os.replace(temporary, path)
         except BaseException:
-            self._lock.release()
+            temporary.unlink(missing_ok=True)
+            self._abandon()
+            self._release()
             raise
-        return self
 
     def _create(self, path, header, weights, n_classes, n_samples):
         file = self._file = h5py.File(path, "w", libver="latest")
-        file.attrs["schema"] = SCHEMA
-        for name, value in header.items():
-            file.attrs[name] = json.dumps(value) if isinstance(value, dict) else value
+        handle = file.id.get_vfd_handle()
+        self._handle = handle, os.fstat(handle)
+        for name, value in (header | {"schema": SCHEMA, "kind": KIND}).items():
+            if isinstance(value, (str, dict)):  # fixed length: only that is under a checksum
+                text = (json.dumps(value) if isinstance(value, dict) else value).encode()
+                dtype = h5py.string_dtype("utf-8", max(1, len(text)))
+                file.attrs.create(name, text, dtype=dtype)
+            else:
+                file.attrs[name] = value
+
+        # held open: a data set that is closed writes, and can only print what goes wrong then
+        sets = self._sets = {}
+
+        def make(name, shape, dtype, chunks, **options):
+            sets[name] = file.create_dataset(
+                name, shape, dtype, chunks=chunks, fletcher32=True, **options
+            )
+
+        def number(name, value):
+            make(name, (1,), "i8", (1,), data=[value])
+
         n_layers = len(weights)
-        for table, columns in (("epochs", EPOCHS), ("batches", BATCHES)):
-            group = file.create_group(table)
+        for table, columns in _TABLES.items():
             for name, per_layer in columns.items():
                 shape = (n_layers,) if per_layer else ()
-                group.create_dataset(name, (0, *shape), "f8", maxshape=(None, *shape),
-                                     chunks=(_CHUNK, *shape), fletcher32=True)  # fmt: skip
-            group.create_dataset("rows", (), "i8")
+                make(f"{table}/{name}", (0, *shape), "f8", (_CHUNK, *shape),
+                     maxshape=(None, *shape))  # fmt: skip
+            number(f"{table}/rows", 0)
         for which, slots in (("initial", 1), ("best", 2), ("last", 2)):
-            group = file.create_group(f"weights/{which}")
-            group.create_dataset("slot", data=np.int64(-1))
+            number(f"weights/{which}/slot", -1)
             for k, w in enumerate(weights):
-                shape = (slots, *w.shape)
                 chunks = (1, *(max(1, n) for n in w.shape))
-                group.create_dataset(str(k), shape, w.dtype, chunks=chunks, fletcher32=True)
+                make(f"weights/{which}/{k}", (slots, *w.shape), w.dtype, chunks)
         confusion = (2, n_classes, n_classes + 1)
-        file.create_dataset("confusion", confusion, "i8", chunks=confusion, fletcher32=True)
-        file.create_dataset("confusion_slot", data=np.int64(0))
-        raster = file.create_group("raster")
-        raster.create_dataset("count", (), "i8")
+        make("confusion", confusion, "i8", confusion)
+        number("confusion_slot", 0)
+        number("raster/count", 0)
         for name, dtype in (("time", "f8"), ("layer", "i4"), ("sample", "i4"), ("neuron", "i4")):
-            raster.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(4096,),
-                                  fletcher32=True)  # fmt: skip
+            make(f"raster/{name}", (0,), dtype, (4096,), maxshape=(None,))
         for name in ("label", "prediction"):
-            raster.create_dataset(name, (n_samples,), "i8", chunks=(max(1, n_samples),),
-                                  fletcher32=True)  # fmt: skip
-        file.create_dataset("status", data=np.int64(0))
+            make(f"raster/{name}", (n_samples,), "i8", (max(1, n_samples),))
+        number("status", 0)
+        largest = sum(w.nbytes for w in weights)
+        self._reserved = largest + self._sets["confusion"].nbytes + (1 << 20)
         self._flushed = time.monotonic()
         file.swmr_mode = True
 
+    @contextlib.contextmanager
+    def _writing(self):
+        """Turn what HDF5 raises where the file system refuses into an OSError that says so."""
+        try:
+            yield
+        except _WRITE_ERRORS as error:
+            self._abandon()
+            raise _refusal(self.path, error) from None
+
+    def _abandon(self):
+        """Close the file without another byte written to it.
+
+        HDF5 can not close a file that it fails to write: it crashes when the process ends. So
+        what it still has to write goes nowhere; readers take the file for one of a killed writer.
+        """
+        file, self._file = self._file, None
+        if file is None:
+            return
+        handle, identity = self._handle
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        try:
+            if os.path.samestat(os.fstat(handle), identity):  # not closed, nor used for another
+                os.dup2(nowhere, handle)
+            file.close()
+        except _WRITE_ERRORS:
+            pass
+        finally:
+            os.close(nowhere)
+
+    def _release(self):
+        if self._own_lock is not None:
+            self._own_lock.release()
+
+    def state(self):
+        """The rows, confusion matrix and raster that were recorded, as arrays by name."""
+        arrays = {f"{table}.{name}": column for table, rows in self._tables.items()
+                  for name, column in rows.columns().items()}  # fmt: skip
+        if self._confusion is not None:
+            arrays["confusion"] = self._confusion
+        return arrays | {f"raster.{name}": value for name, value in (self._raster or {}).items()}
+
+    def _restore(self, state):
+        for table, columns in _TABLES.items():
+            for k in range(len(state.get(f"{table}.epoch", ()))):
+                self._tables[table].append({name: state[f"{table}.{name}"][k] for name in columns})
+        raster = {name.removeprefix("raster."): value for name, value in state.items()
+                  if name.startswith("raster.")}  # fmt: skip
+        self._confusion, self._raster = state.get("confusion"), raster or None
+        self._changed = {"confusion", "raster"} & {name.split(".")[0] for name in state}
+        self._publish()
+
     def _append(self, table, row):
-        columns = EPOCHS if table == "epochs" else BATCHES
+        columns = _TABLES[table]
         if row.keys() != columns.keys():
             raise TraceError(
                 f"{self.path}: columns {sorted(row.keys() ^ columns.keys())} do not belong to, "
                 f"or lack in, a row of {table}"
             )
-        group = self._file[table]
-        n = int(group["rows"][()])
-        for name, value in row.items():
-            if len(group[name]) < n + 1:
-                group[name].resize(n + 1, axis=0)
-            group[name][n] = value
-        self._file.flush()
-        group["rows"][()] = n + 1
+        self._tables[table].append(row)
+
+    def record(self, row, confusion=None, raster=None):
+        """Add a row of `EPOCHS`, and what belongs to it, to `state` but not yet to the file.
+
+        Parameters
+        ----------
+        row : dict
+            All columns of `EPOCHS`.
+        confusion : ndarray, optional
+        raster : (trains, labels, predictions), optional
+            Spikes of a few samples: one SpikeTrains a layer, the input first.
+        """
+        self._append("epochs", row)
+        if confusion is not None:
+            self._confusion = np.array(confusion, np.int64)
+            self._changed.add("confusion")
+        if raster is not None:
+            self._raster = _raster_columns(*raster)
+            self._changed.add("raster")
+
+    def publish(self, **weights):
+        """Write what was recorded, and weights (best, last), and flush."""
+        for which, arrays in weights.items():
+            self.set_weights(which, arrays)
+        with self._writing():
+            self._publish()
 
     def append_epoch(self, row):
         """Add a row, a dict of all columns of `EPOCHS`, and flush."""
-        self._append("epochs", row)
+        self.record(row)
         self.flush()
 
     def append_batch(self, row):
@@ -268,63 +390,103 @@ class TraceWriter:
         if time.monotonic() - self._flushed > 2.0:
             self.flush()
 
-    def rows(self):
-        """Number of rows of the two tables: (epochs, batches)."""
-        return tuple(int(self._file[f"{table}/rows"][()]) for table in ("epochs", "batches"))
-
     def set_weights(self, which, weights):
         """Keep the weights as initial, best or last."""
-        group = self._file[f"weights/{which}"]
-        slot = 0 if which == "initial" else (int(group["slot"][()]) + 1) % 2
-        for k, w in enumerate(weights):
-            group[str(k)][slot] = w
-        self._file.flush()
-        group["slot"][()] = slot
-        self.flush()
-
-    def set_confusion(self, confusion):
-        """Keep the confusion matrix of an evaluation."""
-        slot = 1 - int(self._file["confusion_slot"][()])
-        self._file["confusion"][slot] = confusion
-        self._file.flush()
-        self._file["confusion_slot"][()] = slot
-
-    def set_raster(self, trains, labels, predictions):
-        """Keep the spikes of a few samples: one SpikeTrains a layer, the input first."""
-        group = self._file["raster"]
-        group["count"][()] = 0
-        self._file.flush()
-        layer = np.repeat(np.arange(len(trains)), [len(t.times) for t in trains])
-        sample = [np.repeat(np.arange(len(t)), np.diff(t.offsets)) for t in trains]
-        columns = {
-            "time": np.concatenate([t.times for t in trains])[:RASTER_CAPACITY],
-            "layer": layer[:RASTER_CAPACITY],
-            "sample": np.concatenate(sample)[:RASTER_CAPACITY],
-            "neuron": np.concatenate([t.indices for t in trains])[:RASTER_CAPACITY],
-        }
-        n = len(columns["time"])
-        for name, values in columns.items():
-            if len(group[name]) < n:
-                group[name].resize(n, axis=0)
-            group[name][:n] = values
-        group["label"][: len(labels)] = labels
-        group["prediction"][: len(predictions)] = predictions
-        self._file.flush()
-        group["count"][()] = n
+        with self._writing():
+            self._reserve()
+            sets, slot = self._sets, f"weights/{which}/slot"
+            chosen = 0 if which == "initial" else (int(sets[slot][0]) + 1) % 2
+            for k, w in enumerate(weights):
+                sets[f"weights/{which}/{k}"][chosen] = w
+            self._file.flush()
+            sets[slot][0] = chosen
+            self._file.flush()
 
     def flush(self):
-        """Hand everything to the operating system."""
-        self._file.flush()
+        """Write everything and hand it to the operating system."""
+        with self._writing():
+            self._publish()
+
+    def _publish(self):
+        file, sets = self._file, self._sets
+        self._reserve()
+        if "confusion" in self._changed:
+            slot = 1 - int(sets["confusion_slot"][0])
+            sets["confusion"][slot] = self._confusion
+            file.flush()
+            sets["confusion_slot"][0] = slot
+        if "raster" in self._changed:
+            sets["raster/count"][0] = 0
+            file.flush()
+            for name, values in self._raster.items():
+                self._write(f"raster/{name}", values, 0)
+            file.flush()
+            sets["raster/count"][0] = len(self._raster["time"])
+        self._changed.clear()
+        for table, rows in self._tables.items():
+            if rows.published < rows.n:
+                for name, column in rows.columns().items():
+                    self._write(f"{table}/{name}", column, rows.published)
+                file.flush()
+                sets[f"{table}/rows"][0] = rows.published = rows.n
+        file.flush()
         self._flushed = time.monotonic()
 
-    def close(self, status):
-        """End the trace with one of `STATUS`."""
+    def _reserve(self):
+        """Make the file longer (by a hole) than what the next writes need.
+
+        HDF5 writes the length of the file before what makes it that long. Without the hole a kill
+        in between would leave a file that counts as truncated, and so would a limit on its size.
+        """
+        raster = sum(column.nbytes for column in (self._raster or {}).values())
+        size = self._file.id.get_filesize() + raster + self._reserved
+        if os.fstat(self._handle[0]).st_size < size:
+            os.ftruncate(self._handle[0], size)
+
+    def _write(self, name, values, first):
+        """Write values[first:] to a data set, made longer where it is too short for values."""
+        data = self._sets[name]
+        if len(data) < len(values):
+            data.resize(len(values), axis=0)
+        data[first : len(values)] = values[first:]
+
+    def close(self, status, publish=True):
+        """End the trace with one of `STATUS`, by default after what was recorded."""
         try:
             if self._file:
-                self._file["status"][()] = STATUS.index(status)
-                self._file.close()
+                with self._writing():
+                    if publish:
+                        self._publish()
+                    self._sets["status"][0] = STATUS.index(status)
+                    self._file.flush()
+                    self._file.close()
+                    self._file = None
+                    os.truncate(self.path, hdf5.Superblock(self.path).end)
         finally:
-            self._lock.release()
+            self._release()
+
+
+def _raster_columns(trains, labels, predictions):
+    """Columns of the raster: one SpikeTrains a layer, the input first."""
+    layer = np.repeat(np.arange(len(trains)), [len(t.times) for t in trains])
+    sample = [np.repeat(np.arange(len(t)), np.diff(t.offsets)) for t in trains]
+    return {
+        "time": np.concatenate([t.times for t in trains])[:RASTER_CAPACITY],
+        "layer": layer[:RASTER_CAPACITY].astype(np.int32),
+        "sample": np.concatenate(sample)[:RASTER_CAPACITY].astype(np.int32),
+        "neuron": np.concatenate([t.indices for t in trains])[:RASTER_CAPACITY],
+        "label": np.array(labels, np.int64),
+        "prediction": np.array(predictions, np.int64),
+    }
+
+
+def _refusal(path, error):
+    """An OSError of one line that names the file, for what HDF5 says in many."""
+    number = re.search(r"errno = (\d+)", str(error))
+    number = int(number[1]) if number else getattr(error, "errno", None)
+    if number is None:
+        return OSError(f"{path}: can not be written ({_line(error)})")
+    return OSError(number, f"can not be written: {os.strerror(number)}", str(path))
 
 
 class Trace:
@@ -353,56 +515,57 @@ class Trace:
         self.path = Path(path)
         if not self.path.is_file():
             raise TraceError(f"{path}: no such file")
-        self._size = self.path.stat().st_size
         try:
-            self._file = h5py.File(self.path, "r", libver="latest", swmr=self._is_open())
-        except TraceError:
-            raise
-        except (OSError, RuntimeError, ValueError) as error:
-            raise TraceError(f"{path}: no readable HDF5 file ({_line(error)})") from None
+            self._file = self._open()
+        except FileNotFoundError:
+            raise TraceError(f"{path}: no such file") from None
         try:
-            self.header = self._read_header()
+            self.header = self._guarded(self._read_header)
         except TraceError:
             self.close()
             raise
 
-    def _is_open(self):
-        """Whether a writer has the file open, or was killed: then only SWMR mode reads it.
-
-        A closed file is opened without: HDF5 then refuses one that is truncated, while SWMR mode
-        may wait for the missing part for ever. The flags stand in byte 11 of the superblock.
-        """
-        with open(self.path, "rb") as stream:
-            superblock = stream.read(48)
-        if len(superblock) < 48 or superblock[:8] != b"\x89HDF\r\n\x1a\n" or superblock[8] != 3:
-            raise TraceError(f"{self.path}: no trace, or truncated")
-        return superblock[11] != 0
+    def _open(self, tries=20):
+        """Open the file; again where its writer was in the middle of something."""
+        for attempt in range(tries):
+            before = self.path.stat().st_mtime_ns
+            written = is_claimed(self.path)
+            try:
+                return hdf5.open_file(self.path, lambda: is_claimed(self.path))
+            except (OSError, RuntimeError, ValueError) as error:
+                time.sleep(0.01)
+                settled = not written and self.path.stat().st_mtime_ns == before
+                if attempt == tries - 1 or settled:
+                    raise TraceError(f"{self.path}: damaged ({_line(error)})") from None
+        raise AssertionError
 
     def _read_header(self):
-        def read():
-            attrs = self._file.attrs
-            if "schema" not in attrs or "config" not in attrs:
-                raise TraceError(f"{self.path}: not a trace of lifnum")
-            if attrs["schema"] != SCHEMA:
-                raise TraceError(
-                    f"{self.path}: trace of schema {attrs['schema']}; accepted: {SCHEMA}"
-                )
-            header = {}
-            for name in attrs:
-                value = attrs[name]
-                if isinstance(value, str) and len(value) > _MAX_JSON:
-                    raise TraceError(f"{self.path}: attribute {name} is too long")
-                header[name] = value.item() if isinstance(value, np.generic) else value
-            header["config"] = json.loads(header["config"])
-            if not isinstance(header["config"], dict):
-                raise TraceError(f"{self.path}: the configuration is damaged")
-            return header
-
-        return self._guarded(read)
+        attrs = self._file.attrs
+        if "schema" not in attrs or "config" not in attrs:
+            raise TraceError(f"{self.path}: not a trace of lifnum")
+        header = {}
+        for name in attrs:
+            attribute = attrs.get_id(name)
+            if attribute.shape != () or attribute.get_storage_size() > _MAX_JSON:
+                raise TraceError(f"{self.path}: attribute {name} is too large")
+            value = attrs[name]
+            if isinstance(value, bytes):
+                value = value.decode()
+            if isinstance(value, str) and len(value) > _MAX_JSON:  # of variable length
+                raise TraceError(f"{self.path}: attribute {name} is too large")
+            header[name] = value.item() if isinstance(value, np.generic) else value
+        if header.get("kind", KIND) != KIND:
+            raise TraceError(f"{self.path}: is a {header['kind']}, not a {KIND}")
+        if header["schema"] != SCHEMA:
+            raise TraceError(f"{self.path}: trace of schema {header['schema']}; accepted: {SCHEMA}")
+        header["config"] = json.loads(header["config"])
+        if not isinstance(header["config"], dict):
+            raise TraceError(f"{self.path}: the configuration is no dictionary")
+        return header
 
     @property
     def config(self):
-        return self.header["config"]
+        return check_config(self.path, self.header["config"])
 
     def _guarded(self, read, tries=20):
         """Read; again where a writer may have been in the middle of replacing what is read."""
@@ -420,26 +583,30 @@ class Trace:
     def status_code(self):
         """Number of the status, 1 where it can not be read."""
         try:
-            status = self._file["status"]
-            status.refresh()
-            return int(status[()])
-        except _READ_ERRORS:
+            return self._number("status")
+        except (TraceError, *_READ_ERRORS):
             return 1
 
     def _dataset(self, name, ndim=None):
         item = self._file[name]
         if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fi":
             raise TraceError(f"{self.path}: {name} is no array of numbers")
+        if item.is_virtual or item.external:
+            raise TraceError(f"{self.path}: {name} is kept in another file")
         item.refresh()
-        if item.nbytes > 2 * max(self._size, self.path.stat().st_size) + (1 << 20):
+        # twice: of two slots one may have been written so far
+        if item.nbytes > 2 * self.path.stat().st_size + (1 << 20):
             raise TraceError(f"{self.path}: {name} claims more than the file holds")
         if ndim is not None and item.ndim != ndim:
             raise TraceError(f"{self.path}: {name} has {item.ndim} dimensions, not {ndim}")
         return item
 
+    def _number(self, name):
+        return int(np.ravel(self._dataset(name)[()])[0])
+
     def _table(self, table, columns):
         def read():
-            n = int(self._dataset(f"{table}/rows", 0)[()])
+            n = self._number(f"{table}/rows")
             values = {}
             for name, per_layer in columns.items():
                 column = self._dataset(f"{table}/{name}", 2 if per_layer else 1)
@@ -468,12 +635,14 @@ class Trace:
         """
 
         def read():
-            slot = int(self._dataset(f"weights/{which}/slot", 0)[()])
+            slot = self._number(f"weights/{which}/slot")
             if slot not in (0, 1):
                 raise TraceError(f"{self.path}: holds no {which} weights yet")
             n = len(self._file[f"weights/{which}"]) - 1
             arrays = [self._dataset(f"weights/{which}/{k}", 3)[slot] for k in range(n)]
-            if int(self._dataset(f"weights/{which}/slot", 0)[()]) != slot:
+            if any(array.dtype.kind != "f" for array in arrays):
+                raise TraceError(f"{self.path}: {which} weights are no floating-point numbers")
+            if self._number(f"weights/{which}/slot") != slot:
                 raise OSError("replaced while it was read")
             return arrays
 
@@ -482,7 +651,7 @@ class Trace:
     @property
     def confusion(self):
         def read():
-            slot = int(self._dataset("confusion_slot", 0)[()])
+            slot = self._number("confusion_slot")
             return self._dataset("confusion", 3)[slot]
 
         return self._guarded(read)
@@ -490,7 +659,7 @@ class Trace:
     @property
     def raster(self):
         def read():
-            n = int(self._dataset("raster/count", 0)[()])
+            n = self._number("raster/count")
             values = {}
             for name in ("time", "layer", "sample", "neuron"):
                 column = self._dataset(f"raster/{name}", 1)
@@ -504,7 +673,7 @@ class Trace:
 
     @property
     def status(self):
-        code = self._guarded(lambda: int(self._dataset("status", 0)[()]))
+        code = self._guarded(lambda: self._number("status"))
         if not 0 <= code < len(STATUS):
             raise TraceError(f"{self.path}: damaged (status {code})")
         return STATUS[code]
@@ -517,6 +686,20 @@ class Trace:
 
     def __exit__(self, *_):
         self.close()
+
+
+def check_config(path, config):
+    """Return the configuration of a run, if it describes a network; TraceError names the path."""
+    try:
+        presets.from_config(config["preset"])
+        Scheme(**config["scheme"])
+        if not isinstance(config["seed"], int):
+            raise ValueError(f"seed is {config['seed']!r}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TraceError(
+            f"{path}: the configuration is not one of lifnum.train ({_line(error)})"
+        ) from None
+    return config
 
 
 def _line(error):

@@ -1,18 +1,22 @@
 """python -m lifnum.train: train a spiking network, and keep a trace of the run."""
 
+import contextlib
+import hashlib
 import json
 import os
+import secrets
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from lifnum import checkpoint, cli, datasets, presets
 from lifnum.network import Scheme, SimulationError
-from lifnum.trace import Trace, TraceError, TraceWriter, environment
+from lifnum.trace import Lock, Trace, TraceError, TraceWriter, check_config, environment
 from lifnum.trainer import Trainer, configuration
 
 BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
@@ -218,6 +222,60 @@ def default_output(config):
     return path
 
 
+class Saved(NamedTuple):
+    """What an unfinished run left: the header of its trace, and its newest checkpoint."""
+
+    header: dict
+    arrays: dict | None  # None: it was stopped before the first checkpoint
+    numbers: dict | None
+
+
+def saved(output):
+    """The `Saved` of an output.
+
+    The checkpoint knows all that the trace does: a trace that is damaged or lost is made anew.
+
+    Raises
+    ------
+    TraceError
+        The run is finished, or there is neither a trace nor a checkpoint.
+    CheckpointError
+        There are rows in the trace and no usable checkpoint of this run.
+    """
+    try:
+        with Trace(output) as trace:
+            header, status = trace.header | {"config": trace.config}, trace.status
+            rows = len(trace.batches["epoch"]) + len(trace.epochs["epoch"])
+    except TraceError as error:
+        try:
+            arrays, numbers = checkpoint.load_latest(output)
+        except checkpoint.CheckpointError:
+            raise error from None
+        header = numbers.get("header")
+        if not isinstance(header, dict):
+            raise checkpoint.CheckpointError(f"{output}: has a checkpoint without header") from None
+        check_config(output, header.get("config"))
+        print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
+        return Saved(header, arrays, numbers)
+    if status == "finished":
+        raise TraceError(f"{output}: the run is finished")
+    try:
+        return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
+    except checkpoint.CheckpointError:
+        if rows:
+            raise
+        return Saved(header, None, None)
+
+
+def _digest(data):
+    """SHA-256 of a data set."""
+    digest = hashlib.sha256()
+    for trains, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+        for array in (trains.times, trains.indices, trains.offsets, labels):
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
 class Run:
     """A run that is trained, traced and checkpointed.
 
@@ -226,62 +284,86 @@ class Run:
     config : dict
     output : path
     data_dir : path, optional
-    overwrite, resume : bool
+    overwrite : bool
+    resume : Saved, optional
+        What `saved` returned for that output: go on from there.
     threads, workers : int
-        For the header of the trace.
+        For the header of the trace, which keeps the most workers that any part of the run had.
     checkpoint_every : float
         Seconds.
-    parent : int, optional
-        Process whose end stops the run.
+    lock : Lock, optional
+        The claim on the output, if it is held already.
+
+    Raises
+    ------
+    TraceError, CheckpointError
+        The output exists, or what was saved does not belong to this run or its data.
+    OSError
+        The file system refuses.
     """
 
-    def __init__(self, config, output, data_dir=None, overwrite=False, resume=False, threads=1,
-                 checkpoint_every=30.0, workers=1, parent=None):  # fmt: skip
+    def __init__(self, config, output, data_dir=None, overwrite=False, resume=None, threads=1,
+                 checkpoint_every=30.0, lock=None, workers=1):  # fmt: skip
         self.output = Path(output)
-        self.parent = parent
         self.checkpoint_every = checkpoint_every
+        self.seconds_checkpoints = 0.0
         self.evaluations = config["evaluations"]
-        self.trainer = trainer_of(config, data_dir)
+        trainer = self.trainer = trainer_of(config, data_dir)
+        initial = [w.copy() for w in trainer.net.weights]
+        digest, here = _digest(trainer.data), environment(threads)
+        self._row, state = np.zeros(3 + 2 * len(initial)), None
         if resume:
-            self._resume(workers)
+            self.header = resume.header
+            self._compare(digest, here)
+            self.header["workers"] = max(workers, self.header.get("workers", 1))
         else:
-            header = {"config": config, "seed": config["seed"], "workers": workers,
-                      **environment(threads)}  # fmt: skip
-            n_samples = min(RASTER_SAMPLES, len(self.trainer.data.test))
-            self.trace = TraceWriter(
-                self.output, header, self.trainer.net.weights, self.trainer.data.n_classes,
-                n_samples, overwrite,
-            )  # fmt: skip
-            checkpoint.remove(self.output)
-            self._row = np.zeros(3 + 2 * len(self.trainer.net.layers))
+            run = secrets.token_hex(8)
+            self.header = {"config": config, "seed": config["seed"], "run": run, "data": digest,
+                           "workers": workers, **here}  # fmt: skip
+        if resume and resume.arrays:
+            arrays = resume.arrays
+            state = {name.removeprefix("trace."): arrays.pop(name) for name in list(arrays)
+                     if name.startswith("trace.")}  # fmt: skip
+            self._row = arrays.pop("row")
+            try:
+                trainer.restore(arrays, resume.numbers)
+            except ValueError as error:
+                raise checkpoint.CheckpointError(f"{output}: {error}") from None
+        n_samples = min(RASTER_SAMPLES, len(trainer.data.test))
+        self.trace = TraceWriter(
+            self.output, self.header, initial, trainer.data.n_classes, n_samples,
+            overwrite or resume is not None, lock, state,
+        )  # fmt: skip
+        if state:
+            self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
+        else:
             self._checkpoint()
-        self._batches_a_row = max(1, self.trainer.n_batches // BATCH_ROWS)
-        self._warned = False
-
-    def _resume(self, workers):
-        try:
-            arrays, numbers = checkpoint.load_latest(self.output)
-        except checkpoint.CheckpointError:
-            with Trace(self.output) as trace:
-                if trace.status == "finished":
-                    raise TraceError(f"{self.output}: the run is finished") from None
-            raise
-        self._row = arrays.pop("row", None)
-        self.trainer.restore(arrays, numbers)
-        self.trace = TraceWriter.resume(self.output, *numbers["trace_rows"], workers)
-        self.trace.set_weights("best", self.trainer.best_weights)
-        self.trace.set_weights("last", self.trainer.net.weights)
+        checkpoint.remove(self.output, but_run=self.header["run"])
         self._saved = time.monotonic()
+        self._batches_a_row = max(1, trainer.n_batches // BATCH_ROWS)
+        self._warned = set()
+
+    def _compare(self, digest, here):
+        """Refuse other data than the run was begun with; warn of another environment."""
+        if self.header.get("data") != digest:
+            raise TraceError(f"{self.output}: was begun with other data than is at hand now")
+        for name in ("lifnum", "numpy", "numba", "cpu"):
+            if self.header.get(name) != here[name]:
+                before = self.header.get(name)
+                print(f"warning: {self.output}: was begun with {name} {before}, goes "
+                      f"on with {here[name]}: the bits may differ", file=sys.stderr)  # fmt: skip
 
     def _checkpoint(self):
+        start = time.monotonic()
         arrays, numbers = self.trainer.state()
-        self.trace.flush()
-        checkpoint.save(
-            self.output, arrays | {"row": self._row}, numbers | {"trace_rows": self.trace.rows()}
-        )
+        arrays |= {"row": self._row}
+        arrays |= {f"trace.{name}": array for name, array in self.trace.state().items()}
+        numbers |= {"run": self.header["run"], "header": self.header}
+        checkpoint.save(self.output, arrays, numbers)
         self._saved = time.monotonic()
+        self.seconds_checkpoints += self._saved - start
 
-    def train(self, quiet=False):
+    def train(self, quiet=False, signals=None):
         """Train to the last epoch; returns the last row of the trace's epochs, or None.
 
         Raises
@@ -290,6 +372,8 @@ class Run:
             On SIGINT or SIGTERM, after a checkpoint.
         SimulationError
             Something overflowed, after a checkpoint of the state before.
+        OSError
+            The file system refuses; the last checkpoint is intact.
         """
         trainer = self.trainer
         epochs = trainer.preset.epochs
@@ -298,9 +382,10 @@ class Run:
         ]
         row = None
         try:
-            with _Signals(self.parent) as signals:
-                if trainer.epoch == trainer.batch == 0 and epochs == 0:
-                    row = self._evaluate(quiet, True)
+            with contextlib.ExitStack() as stack:
+                signals = signals or stack.enter_context(_Signals())
+                if self._evaluation_is_due(stops):
+                    row = self._evaluate(quiet, trainer.batch == 0)
                 while trainer.epoch < epochs:
                     bar = tqdm(
                         total=trainer.n_batches, initial=trainer.batch, unit="batch",
@@ -317,20 +402,37 @@ class Run:
                             self._log_batch(epoch, done, loss, accuracy, bar)
                             if done in stops:
                                 row = self._evaluate(quiet, trainer.batch == 0, bar)
-                            if time.monotonic() - self._saved > self.checkpoint_every:
+                            elif time.monotonic() - self._saved > self.checkpoint_every:
                                 self._checkpoint()
-                    self._checkpoint()
+            self.trace.close("finished")
         except (Interrupted, SimulationError):
-            self.trace.set_weights("last", trainer.net.weights)
             self._checkpoint()
+            self.trace.publish(last=trainer.net.weights)
             self.trace.close("interrupted")
             raise
+        except OSError as error:
+            self._give_up()
+            raise OSError(
+                f"{error}; the last checkpoint stands, go on with --resume {self.output}"
+            ) from None
         except BaseException:
-            self.trace.close("interrupted")
+            self._give_up()
             raise
-        self.trace.close("finished")
         checkpoint.remove(self.output)
         return row
+
+    def _give_up(self):
+        """Close the trace without what no checkpoint holds."""
+        with contextlib.suppress(OSError):
+            self.trace.close("interrupted", publish=False)
+
+    def _evaluation_is_due(self, stops):
+        """Whether the state of the run is one whose evaluation was not reached before the stop."""
+        trainer = self.trainer
+        position = trainer.epoch + trainer.batch / trainer.n_batches
+        done = (trainer.batch or trainer.n_batches) in stops
+        rows = self.trace.state()["epochs.epoch"]
+        return done and (position > 0 or trainer.preset.epochs == 0) and position not in rows
 
     def _log_batch(self, epoch, done, loss, accuracy, bar):
         trainer = self.trainer
@@ -360,8 +462,6 @@ class Run:
         validation = trainer.validate()
         n_layers = len(trainer.net.layers)
         test = trainer.test() if with_test else None
-        if with_test:
-            self._write_raster()
         steps = activity.per_sample(activity.steps)
         samples, n_steps = max(1, int(activity.samples)), max(1, trainer.n_steps)
         has_validation = len(trainer.validation_rows) > 0
@@ -386,15 +486,14 @@ class Run:
             "seconds_training": trainer.seconds,
             "seconds_evaluation": time.perf_counter() - start,
         }
-        if with_test:
-            self.trace.set_confusion(test.confusion)
-        self.trace.set_weights("best", trainer.best_weights)
-        self.trace.set_weights("last", trainer.net.weights)
-        self.trace.append_epoch(row)
+        raster, confusion = (self._raster(), test.confusion) if with_test else (None, None)
+        self.trace.record(row, confusion, raster)
+        trainer.reset_totals()
+        self._checkpoint()  # first: what the trace shows is never lost
+        self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
         self._warn(row)
         if not quiet and with_test:
             print(self._epoch_line(row))
-        trainer.reset_totals()
         return row
 
     def _epoch_line(self, row):
@@ -408,39 +507,39 @@ class Run:
         return " ".join(parts)
 
     def _warn(self, row):
-        if self._warned:
-            return
-        for k in range(len(row["suppressed"])):
-            if row["suppressed"][k] > 0 and self.trainer.preset.max_spikes[k] > 1:
-                print(f"warning: layer {k}: {row['suppressed'][k]:.2g} neurons a sample would "
-                      f"spike beyond the cap of {self.trainer.preset.max_spikes[k]}",
-                      file=sys.stderr)  # fmt: skip
-                self._warned = True
-            if row["silent"][k] >= 1.0:
-                print(f"warning: layer {k} is silent: no neuron spiked", file=sys.stderr)
-                self._warned = True
+        """Say once a layer and run what saturates or is silent."""
 
-    def _write_raster(self):
+        def warn(kind, k, message):
+            if (kind, k) not in self._warned:
+                self._warned.add((kind, k))
+                print(f"warning: layer {k}{message}", file=sys.stderr)
+
+        for k in range(len(row["suppressed"])):
+            cap = self.trainer.preset.max_spikes[k]
+            if row["suppressed"][k] > 0 and cap > 1:
+                warn("cap", k, f": {row['suppressed'][k]:.2g} neurons a sample would spike beyond "
+                     f"the cap of {cap}")  # fmt: skip
+            if row["silent"][k] >= 1.0:
+                warn("silent", k, " is silent: no neuron spiked")
+
+    def _raster(self):
+        """Spikes, labels and predictions of the first test samples."""
         trainer = self.trainer
         n = min(RASTER_SAMPLES, len(trainer.data.test))
         inputs = trainer.data.test.select(np.arange(n))
         out = trainer.net.forward(inputs, differentiable=False)
-        self.trace.set_raster(
-            [inputs, *(layer.spikes for layer in trainer.net.layers)],
-            trainer.data.test_labels[:n],
-            trainer.loss.predict(out),
-        )
+        trains = [inputs, *(layer.spikes for layer in trainer.net.layers)]
+        return trains, trainer.data.test_labels[:n], trainer.loss.predict(out)
 
 
 def _newest_unfinished(config):
-    """The newest trace in runs/ of that configuration that is not finished."""
-    candidates = sorted(Path("runs").glob("*.h5"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in candidates:
+    """(path, lock) of the newest trace in runs/ of that configuration that nobody goes on with."""
+    traces = {path: path.stat().st_mtime for path in Path("runs").glob("*.h5")}
+    for path in sorted(traces, key=traces.get, reverse=True):
         try:
             with Trace(path) as trace:
-                same = trace.config == _as_json(config)
-                if same and trace.status != "finished":
-                    return path
+                if trace.config == _as_json(config) and trace.status != "finished":
+                    return path, Lock(path)
         except TraceError:
             continue
     raise ValueError("resume: no unfinished run of these options in runs/; accepted: a trace")
@@ -450,21 +549,56 @@ def _as_json(config):
     return json.loads(json.dumps(config))
 
 
+def _output_of(args):
+    """(output, its lock) of parsed options."""
+    if args.resume is None:
+        while not args.output:
+            output = default_output(config_of(args))
+            with contextlib.suppress(TraceError):  # taken in this moment: the next number
+                return output, Lock(output)
+        return Path(args.output), Lock(args.output)
+    if args.resume is True and not args.output:
+        return _newest_unfinished(config_of(args))
+    output = args.output if args.resume is True else args.resume
+    if args.output not in (None, output):
+        raise ValueError(f"output is {args.output}; accepted: none beside --resume {output}")
+    if not Path(output).exists() and not checkpoint.exists(output):
+        raise TraceError(f"{output}: no such file")
+    return Path(output), Lock(output)
+
+
+def _refuse_other_options(args, config, output):
+    """Options that are given beside --resume must be those of the run."""
+    given = _as_json(config_of(args))
+    if given in (config, _as_json(config_of(parser().parse_args([])))):
+        return
+    names = [name for name in given if given[name] != config.get(name)]
+    raise ValueError(f"{output}: was begun with other options ({', '.join(names)}); accepted "
+                     "beside --resume: the same, or none")  # fmt: skip
+
+
 def main(argv=None):
     args = parser().parse_args(argv)
     threads = cli.set_threads(args.threads, argv)
-    resume = args.resume is not None
-    if resume:
-        output = _newest_unfinished(config_of(args)) if args.resume is True else args.resume
-        with Trace(output) as trace:
-            config = trace.config
+    with _Signals(args.parent) as signals:
+        output, lock = _output_of(args)
+        with lock:
+            return _run(args, output, lock, threads, signals)
+
+
+def _run(args, output, lock, threads, signals):
+    """Train under the lock of the output; returns the exit code."""
+    resume = None
+    if args.resume is not None:
+        resume = saved(output)
+        config = resume.header["config"]
+        _refuse_other_options(args, config, output)
     else:
         config = config_of(args)
-        output = Path(args.output) if args.output else default_output(config)
         if output.exists() and not args.overwrite:
             raise TraceError(f"{output}: exists; accepted: another --output, or --overwrite")
     run = Run(config, output, args.data_dir, args.overwrite, resume, threads,
-              args.checkpoint_every, args.workers, args.parent)  # fmt: skip
+              args.checkpoint_every, lock, args.workers)  # fmt: skip
     trainer = run.trainer
     if not args.quiet:
         sizes = [trainer.net.layers[0].weights.shape[0]]
@@ -473,7 +607,7 @@ def main(argv=None):
               f"{len(trainer.train_rows)} training samples, {threads} threads, seed "
               f"{trainer.seed}; compiling takes up to half a minute the first time")  # fmt: skip
     try:
-        row = run.train(args.quiet)
+        row = run.train(args.quiet, signals)
     except Interrupted as error:
         print(f"stopped in epoch {trainer.epoch + 1}; what was learnt is in {output}; go on with\n"
               f"    python -m lifnum.train --resume {output}")  # fmt: skip

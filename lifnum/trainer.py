@@ -77,6 +77,8 @@ class Activity:
 
 def build_network(preset, scheme, weights):
     """The preset's network with these weights, integrated by this scheme."""
+    if len(weights) != len(preset.theta):
+        raise ValueError(f"weights are of {len(weights)} layers; accepted: {len(preset.theta)}")
     layers = [
         (w, Neuron(preset.tau_s[k], preset.tau[k], preset.theta[k], preset.delta_theta[k],
                    preset.max_spikes[k]))
@@ -235,13 +237,22 @@ class Trainer:
         return float(values.mean()), correct / len(rows)
 
     def _check(self, values, norms):
+        """Refuse a step after which the loss, moments or weights are not finite."""
         finite = np.isfinite(norms)
+        rate, dtype = self.optimizer.learning_rate, self.net.weights[0].dtype
+        most = np.sqrt(np.finfo(dtype).max)  # the second moments are squares
         if not np.isfinite(values).all():
             raise SimulationError(f"the loss is not finite; {self._largest_weight()}")
         if not finite.all():
             raise SimulationError(
                 f"layer {int(np.argmin(finite))}: the gradient is not finite; "
                 + self._largest_weight()
+            )
+        worst = int(np.argmax(norms))
+        if max(norms[worst], rate, rate * norms[worst]) > most:
+            raise SimulationError(
+                f"layer {worst}: a gradient of norm {norms[worst]:g} at a learning rate of "
+                f"{rate:g} overflows {dtype}; {self._largest_weight()}"
             )
 
     def _largest_weight(self):

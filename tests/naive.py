@@ -20,11 +20,12 @@ class Spike(NamedTuple):
 
 
 class Conditioning:
-    """How near to grazing a simulation came."""
+    """How near to grazing, and to overflow, a simulation came."""
 
     def __init__(self):
         self.slope = inf  # smallest slope at a spike, in units of theta / tau
         self.peak = inf  # smallest distance of a missed peak to theta, in units of theta
+        self.largest = 0.0  # largest current or potential at the end of a step; inf: overflow
 
 
 def propagator(method, order, h, tau_s, tau):
@@ -178,6 +179,8 @@ def simulate_neuron(inputs, weights, neuron, scheme, duration, index, conditioni
             spikes.append(Spike(start + elapsed, index, current, slope))
         flow = Flow(scheme, neuron, current, potential)
         current, potential = flow.at(h - elapsed)
+        size = max(abs(current), abs(potential))
+        conditioning.largest = max(conditioning.largest, size) if size < inf else inf
         if scheme.interpolation == "none" and real(h) > 0 and real(potential) >= theta:
             if len(spikes) < neuron.max_spikes:
                 spikes.append(Spike(time, index, current, inf))

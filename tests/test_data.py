@@ -168,9 +168,9 @@ def write_user_file(path, arrays):
     if path.suffix == ".npz":
         np.savez(path, **{f"{part}_{key}": value for (part, key), value in arrays.items()})
     else:
-        with h5py.File(path, "w") as file:
+        with h5py.File(path, "w", libver="latest") as file:
             for (part, key), value in arrays.items():
-                file[f"{part}/{key}"] = value
+                file.create_dataset(f"{part}/{key}", data=value, fletcher32=True)
     return path
 
 
@@ -201,8 +201,39 @@ def test_a_file_with_objects_runs_no_code(tmp_path):
     path = tmp_path / "evil.npz"
     arrays = {f"{p}_{k}": v for (p, k), v in user_arrays().items()}
     np.savez(path, **(arrays | {"train_labels": np.array([{}, {}], object)}))
-    with pytest.raises(datasets.DataError, match="damaged or unreadable"):
+    with pytest.raises(datasets.DataError, match="train_labels is no one-dim"):
         datasets.load(str(path))
+
+
+@pytest.mark.parametrize("ending", [".npz", ".h5"])
+def test_a_file_that_unpacks_to_too_much_is_refused_unread(tmp_path, ending):
+    zeros = np.zeros(10**7)  # 80 MB in a file of 80 kB
+    path = tmp_path / f"bomb{ending}"
+    arrays = user_arrays() | {("train", "times"): zeros}
+    if ending == ".npz":
+        named = {f"{part}_{key}": value for (part, key), value in arrays.items()}
+        np.savez_compressed(path, **named)
+    else:
+        with h5py.File(path, "w") as file:
+            for (part, key), value in arrays.items():
+                chunks = (min(len(value), 10**6),)
+                file.create_dataset(f"{part}/{key}", data=value, compression="gzip", chunks=chunks)
+    with pytest.raises(datasets.DataError, match="more than spike trains would"):
+        datasets.load(str(path))
+
+
+def test_hdf5_that_refers_to_another_file_or_claims_a_huge_array_is_refused(tmp_path):
+    path, secret = tmp_path / "a.h5", tmp_path / "secret"
+    secret.write_bytes(bytes(80))
+    for claim in ({"external": [(str(secret), 0, 80)]}, {"chunks": (1000,), "maxshape": (None,)}):
+        arrays = user_arrays()
+        del arrays["test", "times"]
+        write_user_file(path, arrays)
+        with h5py.File(path, "a") as file:
+            size = 10 if "external" in claim else 10**15
+            file.create_dataset("test/times", (size,), "f8", **claim)
+        with pytest.raises(datasets.DataError, match=r"another file|more than spike trains"):
+            datasets.load(str(path))
 
 
 def test_presets_carry_the_published_values():

@@ -1,0 +1,198 @@
+"""Any configuration and network: finite results that equal the oracle's, or a clear error.
+
+The tolerance is that of the problem: the oracle runs again on data that differ by MARGIN, relative,
+in every number. Where that changes the number or order of spikes the case is at a threshold and
+decides nothing; elsewhere the kernels must come as near as the perturbed oracles did.
+"""
+
+import itertools
+import math
+import re
+import warnings
+from collections import Counter
+from dataclasses import replace
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from lifnum import Network, Neuron, Scheme, SpikeTrains
+from lifnum.integrators import METHODS
+from lifnum.network import SimulationError
+
+# some hundred roundings; those of float32 are relative to the largest state, too
+MARGIN = {np.float64: 1e-11, np.float32: 1e-4}
+
+TIME_TOLERANCE = 1e-12  # of the duration: rounding of the times themselves
+
+EXTREMES = (0.0, 5e-324, -1e-310, 1e-200, 1e30, -1e30, 1e300, -1.7e308)
+
+
+@st.composite
+def configurations(draw):
+    """(layers, Scheme, duration, samples) far beyond what anybody would train."""
+    duration = 10.0 ** draw(st.floats(-9, 5))
+    method = draw(st.sampled_from(list(METHODS)))
+    interpolation = draw(st.sampled_from(("dense", "linear", "none")))
+    dt = None
+    if method != "exact" or interpolation == "none" or draw(st.booleans()):
+        # steps in the duration: few, often; many, for which the oracle is slow; too many
+        steps = 10.0 ** draw(st.floats(-4, 1.7))
+        if draw(st.integers(0, 49)) == 49:
+            steps = draw(st.sampled_from((1e4, 1e5, 1e9)))
+        dt = min(max(duration / steps, 1e-9), 1e3)
+    order = draw(st.integers(1, 8)) if method == "ps" else None
+    scheme = Scheme(method, order, dt, interpolation)
+    dtype = draw(st.sampled_from((np.float64, np.float64, np.float32)))
+    sizes = draw(st.lists(st.integers(1, 3), min_size=2, max_size=3))
+    layers = []
+    for n_pre, n_post in itertools.pairwise(sizes):
+        fast = duration * 10.0 ** draw(st.floats(-3, 2))
+        slow = fast * 10.0 ** draw(st.one_of(st.just(0.0), st.floats(0, 1), st.floats(0, 6)))
+        taus = (fast, slow) if draw(st.booleans()) else (slow, fast)
+        theta = 10.0 ** draw(st.floats(-3, 3))
+        if draw(st.integers(0, 19)) == 0:
+            theta = draw(st.sampled_from((1e-300, 5e-324, 1e-30, 1e30, 1e300)))
+        delta = theta * draw(st.sampled_from((1.0, 1.0, 0.5, 2.0, 1e-3)))
+        if delta == 0.0:
+            delta = theta
+        neuron = Neuron(*taus, theta, delta, draw(st.integers(1, 6)))
+        drive = theta * math.e / min(fast, duration)
+        weight = st.floats(-2, 4).map(lambda x, drive=drive: x * drive)
+        if draw(st.integers(0, 4)) == 0:
+            weight = weight | st.sampled_from(EXTREMES)
+        w = np.reshape(draw(st.lists(weight, min_size=n_pre * n_post, max_size=n_pre * n_post)),
+                       (n_pre, n_post))  # fmt: skip
+        limit = float(np.finfo(dtype).max)
+        layers.append((np.clip(w, -limit, limit).astype(dtype), neuron))
+    time = st.integers(0, 17).map(lambda k: k * duration / 16) | st.floats(0.0, duration)
+    spike = st.tuples(time, st.integers(0, sizes[0] - 1))
+    samples = draw(st.lists(st.lists(spike, max_size=8), max_size=2))
+    return layers, scheme, duration, samples
+
+
+def perturbed(layers, rng, margin):
+    """The same layers with every number changed by the margin, up or down."""
+
+    def changed(x):
+        return x * (1.0 + margin * rng.choice((-1.0, 1.0), np.shape(x)))
+
+    result = []
+    for w, neuron in layers:
+        numbers = {name: float(changed(getattr(neuron, name)))
+                   for name in ("tau_s", "tau", "theta", "delta_theta")}  # fmt: skip
+        result.append((changed(np.asarray(w, float)), replace(neuron, **numbers)))
+    return result
+
+
+def oracle(layers, inputs, scheme, duration):
+    conditioning = naive.Conditioning()
+    weights = [np.asarray(w, float).tolist() for w, _ in layers]
+    neurons = [neuron for _, neuron in layers]
+    return naive.simulate(inputs, weights, neurons, scheme, duration, conditioning), conditioning
+
+
+def check(configuration, verdicts):
+    """Run one configuration on the kernels and, where it is feasible, on the oracle."""
+    layers, scheme, duration, samples = configuration
+    dtype = layers[0][0].dtype.type
+    trains = SpikeTrains.from_samples(
+        [([t for t, _ in s], [i for _, i in s]) for s in samples], len(layers[0][0])
+    )
+    try:
+        net = Network(layers, scheme, duration)
+    except ValueError as error:
+        assert "accepted" in str(error), error
+        verdicts["refused"] += 1
+        return
+    failed = None
+    try:
+        out = net.forward(trains)
+        assert np.isfinite(out.times).all() and len(out) == len(samples)
+        net.backward(np.ones(len(out.times)))
+    except SimulationError as error:
+        failed = re.match(r"layer (\d+), sample (\d+): .*largest weight", str(error))
+        assert failed, error
+    if scheme.dt is not None and duration / scheme.dt > 1e4 * (1 + 1e-9):
+        verdicts["beyond the oracle"] += 1
+        return
+    limit = float(np.finfo(dtype).max)
+    overflows = False
+    for k in range(len(samples)):
+        inputs = list(zip(*(x.tolist() for x in trains[k])))
+        expected, conditioning = oracle(layers, inputs, scheme, duration)
+        overflows |= conditioning.largest > 1e-3 * limit
+        if failed or conditioning.largest > 1e-3 * limit:
+            continue
+        rng = np.random.default_rng(0)
+        others = [
+            oracle(perturbed(layers, rng, MARGIN[dtype]), inputs, scheme, duration)[0]
+            for _ in range(2)
+        ]
+        for layer, spikes, *rest in zip(net.layers, expected, *others):
+            neurons = [q.neuron for q in spikes]
+            if any([q.neuron for q in other] != neurons for other in rest):
+                verdicts["at a threshold"] += 1
+                break
+            times = np.array([naive.real(q.time) for q in spikes])
+            spread = TIME_TOLERANCE * duration + sum(
+                np.abs([naive.real(q.time) for q in other] - times) for other in rest
+            )
+            found, indices = layer.spikes[k]
+            if len(times) > 1 and (np.diff(times) <= 2 * (spread[1:] + spread[:-1])).any():
+                # nearly simultaneous spikes of different neurons: their order is open
+                by_neuron = np.lexsort((times, neurons)), np.lexsort((found, indices))
+                assert sorted(neurons) == sorted(indices.tolist()), "other spikes"
+                times, spread = times[by_neuron[0]], spread[by_neuron[0]]
+                found = found[by_neuron[1]]
+            else:
+                assert indices.tolist() == neurons, "other spikes"
+            assert (np.abs(found - times) <= spread).all(), (found - times, spread)
+        else:
+            verdicts["equal"] += 1
+            verdicts["spikes"] += sum(map(len, expected))
+    if failed:
+        assert overflows, f"{failed[0]}, but the oracle's states are finite"
+        verdicts["overflow named"] += 1
+
+
+def check_many(n, part):
+    verdicts = Counter()
+
+    @seed(part)
+    @settings(max_examples=n, deadline=None, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(configurations())
+    def run(configuration):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # unstable steps are meant here
+            check(configuration, verdicts)
+
+    run()
+    print(n, "configurations; of their samples:", dict(verdicts))
+    # the claim is about most of them, and not about silence
+    assert verdicts["equal"] > 9 * verdicts["at a threshold"] and verdicts["spikes"] > n / 2
+
+
+def test_extreme_configurations_equal_the_oracle_or_are_refused():
+    check_many(150, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(1, 5))
+def test_10000_extreme_configurations_equal_the_oracle_or_are_refused(part):
+    check_many(2500, part)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_overflow_names_layer_and_sample(dtype):
+    """Spikes whose currents add up to what no number holds; in sample 0 there are none."""
+    neuron = Neuron(1.0, 1.0)
+    layers = [(np.ones((2, 1)), neuron), (np.full((1, 1), np.finfo(dtype).max), neuron)]
+    net = Network([(w.astype(dtype), n) for w, n in layers], Scheme(), 9.0)
+    net.weights[0][:, 0] = 0.0, 100.0
+    trains = SpikeTrains.from_samples([([0.1], [0]), ([0.1], [1])], 2)
+    with pytest.raises(SimulationError, match=r"^layer 1, sample 1: .*largest weight"):
+        net.forward(trains)
