@@ -11,7 +11,8 @@ import numba
 import psutil
 import pytest
 from distributed import Client, LocalCluster
-from test_train import ROOT, SMALL, assert_equal_runs, wait_for
+from test_survival import wait_for
+from test_train import ROOT, SMALL, assert_equal_runs
 
 from lifnum import checkpoint, cli, sweep, train
 from lifnum.trace import Trace
