@@ -25,6 +25,8 @@ INTERPOLATIONS = {"none": NONE, "linear": LINEAR, "dense": DENSE}
 
 NO_CROSSING = -1.0
 
+SMALLEST = 5e-324  # a crossing is never at zero
+
 MAX_ITERATIONS = 200  # a Newton sequence that is still undecided then is at a grazing peak
 
 
@@ -45,6 +47,9 @@ def quadratic_coefficients(m, theta, i0, u0):
 @inlined_kernel
 def first_root_quadratic(gap, q1, q2, end, reached):
     """First root in (0, end] of -gap + q1 z + q2 z^2, gap > 0; `reached`: positive at the end."""
+    if not 1e-280 < q1 * q1 + abs(q2 * gap) < 1e280:  # squares that are no numbers
+        largest = max(abs(q1), abs(q2), gap)
+        gap, q1, q2 = gap / largest, q1 / largest, q2 / largest
     discriminant = q1 * q1 + 4.0 * q2 * gap
     if not reached:  # only a peak inside can cross
         if not (q1 > 0.0 and -q1 > 2.0 * q2 * end and discriminant >= 0.0):
@@ -52,9 +57,8 @@ def first_root_quadratic(gap, q1, q2, end, reached):
     root = np.sqrt(max(discriminant, 0.0))
     # the two forms of the smaller root: neither subtracts what nearly cancels
     if q1 > 0.0:
-        z = 2.0 * gap / (q1 + root)
-    else:
-        z = (root - q1) / (2.0 * q2)
+        return max(2.0 * gap / (q1 + root), SMALLEST)
+    z = (root - q1) / (2.0 * q2)
     return z if z > 0.0 else (end if reached else NO_CROSSING)
 
 
@@ -213,7 +217,7 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     if s < 0.0:
         return h if reached else NO_CROSSING
     s = min(s, h)
-    return s if s > 0.0 else min(h, 5e-324)
+    return s if s > 0.0 else min(h, SMALLEST)
 
 
 @inlined_kernel

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import allocating_kernel, inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import (
@@ -44,6 +45,7 @@ SPIKE = np.dtype(
     [
         ("time", np.float64),
         ("current", np.float64),  # I at the spike
+        ("decay", np.float64),  # b from the spike to the end of its step
         ("step", np.int32),
         ("neuron", np.int32),
         ("rank", np.int32),
@@ -201,7 +203,8 @@ def _advance(state, now, row, flags, propagators, step, bar):
             state[now, j] = i0
             state[after, j] = a * i0
             state[after + 1, j] = u1
-            flags[j] = max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) >= bar
+            # a bound that overflowed may give NaN: that is flagged too
+            flags[j] = not max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) < bar
 
 
 @inlined_kernel
@@ -297,8 +300,11 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
         for k in range(_flagged(words, found)):
-            for j in range(8 * found[k], 8 * found[k] + 8):
-                if not flags[j] or suppressed[j]:
+            bits = words[found[k]]
+            while bits != 0:  # a bit a flag
+                j = 8 * found[k] + (trailing_zeros(bits) >> 3)
+                bits &= bits - np.uint64(1)
+                if suppressed[j]:
                     continue
                 i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
                 i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
@@ -313,6 +319,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     if n_spikes < len(spikes):
                         q = spikes[n_spikes]
                         q.time, q.current, q.step, q.neuron = end, i1, step, low + j
+                        q.decay = 1.0
                     n_spikes += 1
                     continue
                 rest, b1, spiked = end - start, steps.propagators[step, 2], False
@@ -335,10 +342,12 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     if n_spikes < len(pieces):
                         piece = pieces[n_spikes]
                         piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                    n_spikes += 1
                     i0, u0, rest = a * i0, d.reset, rest - s
                     a, c, b1 = remaining_propagator(d, rest, b1, b)
                     i1, u1 = a * i0, c * i0 + b1 * u0
+                    if n_spikes < len(spikes):
+                        spikes[n_spikes].decay = b1
+                    n_spikes += 1
                 if spiked:
                     state[now, j], state[now + 1, j] = real(i1), real(u1)
     finite, n_capped, n_suppressed = True, 0, 0
@@ -372,14 +381,13 @@ def _collect_sample(duration, spikes, counts, offset, times, indices):
     for bucket in range(n):
         place[bucket + 1] += place[bucket]
     source = np.empty(n, np.int64)
-    capacity = spikes.shape[1]
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
             q = spikes[tile, slot]
             bucket = min(int(q.time * scale), n - 1)
             to = place[bucket]
             place[bucket] += 1
-            times[to], indices[to], source[to] = q.time, q.neuron, tile * capacity + slot
+            times[to], indices[to], source[to] = q.time, q.neuron, tile << 32 | slot
     # insertion finishes it; should times be too clustered for buckets, wider gaps come first
     gap = 1 if _inversions_are_few(times) else n // 2
     while gap > 0:
@@ -393,7 +401,7 @@ def _collect_sample(duration, spikes, counts, offset, times, indices):
             times[to], indices[to], source[to] = time, index, origin
         gap = int(gap / 2.2) if gap > 4 else gap // 2
     for k in range(n):
-        spikes[source[k] // capacity, source[k] % capacity].rank = offset + k
+        spikes[source[k] >> 32, source[k] & 0xFFFFFFFF].rank = offset + k
 
 
 @inlined_kernel
@@ -514,10 +522,18 @@ def _row(propagators, step):
 @inlined_kernel
 def _adjoint(lam, after, a, c, b):
     """Adjoint of one step of all neurons of a tile: from rows after, after + 1 to the others."""
+    if lam.shape[1] == LANES:  # a length that the compiler knows: see `_advance`
+        _adjoint_of(lam, after, a, c, b, LANES)
+    else:
+        _adjoint_of(lam, after, a, c, b, lam.shape[1])
+
+
+@inlined_kernel
+def _adjoint_of(lam, after, a, c, b, n):
     real = lam.dtype.type
     a, c, b = real(a), real(c), real(b)
     now = 2 - after
-    for j in range(lam.shape[1]):
+    for j in range(n):
         lam[now, j] = a * lam[after, j] + c * lam[after + 1, j]
         lam[now + 1, j] = b * lam[after + 1, j]
 
@@ -645,17 +661,25 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
         while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
             neuron = spikes[q].neuron
             j = neuron - low
-            l_i, l_u, time = np.float64(lam[after, j]), np.float64(lam[after + 1, j]), end
+            l_i, l_u = np.float64(lam[after, j]), np.float64(lam[after + 1, j])
+            time, decay = end, 1.0
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
                 spike = spikes[q]
-                a, c, b = exact_propagator(time - spike.time, d.tau_s, d.tau)
-                l_i, l_u, time = a * l_i + c * l_u, b * l_u, spike.time
+                if d.code == EXACT:
+                    a, c, b = remaining_propagator(d, time - spike.time, spike.decay, decay)
+                else:
+                    a, c, b = exact_propagator(time - spike.time, d.tau_s, d.tau)
+                l_i, l_u = a * l_i + c * l_u, b * l_u
+                time, decay = spike.time, spike.decay
                 l_u, rises = analytical_spike_adjoint(
                     d.tau, d.theta, d.reset, spike.current, d_out[spike.rank], l_u
                 )
                 lost += not rises
                 q -= 1
-            a, c, b = exact_propagator(time - start, d.tau_s, d.tau)
+            if d.code == EXACT:
+                a, c, b = remaining_propagator(d, time - start, steps.propagators[step, 2], decay)
+            else:
+                a, c, b = exact_propagator(time - start, d.tau_s, d.tau)
             lam[now, j], lam[now + 1, j] = real(a * l_i + c * l_u), real(b * l_u)
         i = steps.stop[step - 1] if step > first else first_input
         for k in range(i, steps.stop[step]):
