@@ -27,14 +27,13 @@ MARGIN = {np.float64: 1e-11, np.float32: 1e-4}
 
 TIME_TOLERANCE = 1e-12  # of the duration: rounding of the times themselves
 
-# no further: theta / weight must be a time above 5e-324, and the oracle's slopes must survive its
-# complex step of 1e-30
-THETAS = (1e-50, 1e-30, 1e30, 1e200)
+# no further: squares of states and thresholds must be numbers, see the last tests
+THETAS = (1e-50, 1e-30, 1e30, 1e100)
 
 # beyond, crossings are missed: see the last test
 MAX_SERIES_STEP = 80.0
 
-WEIGHTS = (0.0, 5e-324, -1e-310, 1e-200, 1e30, -1e30, 1e250, -1e290)
+WEIGHTS = (0.0, 5e-324, -1e-310, 1e-200, 1e30, -1e30, 1e140, -1e140)
 
 
 @st.composite
@@ -205,11 +204,13 @@ def test_an_overflow_names_layer_and_sample(dtype):
         net.forward(trains)
 
 
-@pytest.mark.xfail(strict=True, reason="a root that underflows to zero is put at the step's end")
-def test_a_crossing_nearer_than_the_smallest_number_is_at_the_start_of_its_step():
-    net = Network([(np.array([[1e30]]), Neuron(1.0, 1.0, 1e-300, max_spikes=1))],
+@pytest.mark.xfail(strict=True, reason="roots of quadratics whose squares are no numbers")
+@pytest.mark.parametrize("theta, weight", [(1e200, 1e200 * math.e), (1e-300, 1e30)])
+def test_thresholds_beyond_the_range_of_squares_are_crossed_at_their_time(theta, weight):
+    net = Network([(np.array([[weight]]), Neuron(1.0, 1.0, theta, max_spikes=1))],
                   Scheme("euler", dt=1.0), 1.0)  # fmt: skip
-    assert net.forward(SpikeTrains.from_samples([([0.0], [0])], 1)).times[0] < 1e-300
+    times = net.forward(SpikeTrains.from_samples([([0.0], [0])], 1)).times
+    np.testing.assert_allclose(times, [theta / weight], rtol=1e-15, atol=5e-324)
 
 
 @pytest.mark.xfail(strict=True, reason="the flag is inf * 0 where exp(dt / tau) overflows")
