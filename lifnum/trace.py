@@ -575,7 +575,7 @@ class Trace:
             except TraceError:
                 raise
             except _READ_ERRORS as error:
-                if attempt == tries - 1 or self.status_code() != 0:
+                if attempt == tries - 1 or (attempt > 1 and self.status_code() != 0):
                     raise TraceError(f"{self.path}: damaged ({_line(error)})") from None
                 time.sleep(0.01)
         raise AssertionError

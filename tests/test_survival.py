@@ -4,6 +4,7 @@ Children come from a server that has imported lifnum already, so that a kill mee
 than imports.
 """
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -66,7 +67,7 @@ class Child:
         return self.process.exitcode, text.decode()
 
     def signal(self, number):
-        if self.process.is_alive():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
             os.kill(self.process.pid, number)
 
 
