@@ -36,7 +36,8 @@ LANES = 4 if device.SIMULATED else 32  # a block is a multiple of this many thre
 MAX_THREADS = 128
 STAGED = 64  # steps, and inputs, that a block holds in shared memory at a time
 ROWS = 16  # derivatives by input times that a block collects before it sums them
-SCRATCH = MAX_ORDER + 1
+PARTS = 8  # partial sums of each
+STOPS, COLUMNS, SCRATCH = STAGED + 1, MAX_THREADS + 1, MAX_ORDER + 1  # shapes must be constants
 
 
 class Records(NamedTuple):
@@ -256,10 +257,10 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
     column = min(j, n - 1)
     valid = j < n
     table = cuda.shared.array((STAGED, 3), w.dtype)
-    stops = cuda.shared.array(STAGED + 1, np.int64)
+    stops = cuda.shared.array(STOPS, np.int64)
     rows = cuda.shared.array(STAGED, np.int32)
-    values = cuda.shared.array((ROWS, MAX_THREADS + 1), np.float64)
-    parts = cuda.shared.array((ROWS, 8), np.float64)
+    values = cuda.shared.array((ROWS, COLUMNS), np.float64)
+    parts = cuda.shared.array((ROWS, PARTS), np.float64)
     steps_of = cuda.shared.array(MAX_THREADS, np.int64)
     real = w.dtype.type
     batch, n_chunks = counts.shape[0], d_w.shape[0]
@@ -275,8 +276,11 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
         lam_i, lam_u = real(0.0), real(0.0)
         low = step + 1  # first step and first input in shared memory
         low_input = steps.stop[step] if step >= first else first_input
-        n_rows, newest = 0, low_input - 1  # rows of values, and the input of the first one
-        pending, waiting = 0.0, False  # the first input of the step behind, so far
+        # the first input of the step behind waits for the derivative by the end of this one
+        pending = 0.0
+        waiting = input_gradient and first <= step < last - 1 and low_input < steps.stop[step + 1]
+        n_rows = 0  # rows of values; the first one is of this input:
+        newest = low_input if waiting else low_input - 1
         while step >= first:
             if step < low:
                 cuda.syncthreads()
@@ -381,10 +385,10 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
     column = min(j, n - 1)
     valid = j < n
     table = cuda.shared.array((STAGED, 3), w.dtype)
-    stops = cuda.shared.array(STAGED + 1, np.int64)
+    stops = cuda.shared.array(STOPS, np.int64)
     rows = cuda.shared.array(STAGED, np.int32)
-    values = cuda.shared.array((ROWS, MAX_THREADS + 1), np.float64)
-    parts = cuda.shared.array((ROWS, 8), np.float64)
+    values = cuda.shared.array((ROWS, COLUMNS), np.float64)
+    parts = cuda.shared.array((ROWS, PARTS), np.float64)
     steps_of = cuda.shared.array(MAX_THREADS, np.int64)
     real = w.dtype.type
     rate = real(1.0 / d.tau_s)
