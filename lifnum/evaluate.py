@@ -20,6 +20,7 @@ def parser():
                    help="which weights of the run (default: last)")  # fmt: skip
     group = cli.add_data(p, None)
     cli.add_threads(group)
+    cli.add_device(group)
     return p
 
 
@@ -41,7 +42,7 @@ def main(argv=None):
         config, weights, status = trace.config, trace.weights(args.weights), trace.status
     if status != "finished":
         print(f"warning: {args.trace}: the run is {status}", file=sys.stderr)
-    net, loss, preset = trainer.network_of(config, weights)
+    net, loss, preset = trainer.network_of(config, weights, cli.device_of(args))
     data = datasets.load(
         args.dataset or preset.dataset, args.data_dir, preset.window, config["seed"], 1,
         args.limit_test if args.limit_test is not None else config["limit_test"],
@@ -55,7 +56,7 @@ def main(argv=None):
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
         result = trainer.evaluate(
-            net, loss, data.test, data.test_labels, n_classes, progress=bar.update
+            net, loss, net.place(data.test), data.test_labels, n_classes, progress=bar.update
         )
     print(f"{args.trace}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
           f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip

@@ -11,6 +11,7 @@ from lifnum import integrators, layer
 from lifnum.crossing import INTERPOLATIONS
 from lifnum.device import require as require_gpu
 from lifnum.device import to_device, to_host
+from lifnum.optimizers import OPTIMIZERS
 from lifnum.spikes import SpikeTrains
 
 GRADIENTS = ("adjusted", "piggyback")
@@ -524,6 +525,22 @@ class Network:
             gradients = [to_host(gradient) for gradient in gradients]
             d_times = to_host(d_times) if input_gradient else None
         return (gradients, d_times) if input_gradient else gradients
+
+    def place(self, spikes):
+        """The SpikeTrains where the network runs: `forward` returns from there what it gets there.
+
+        A training step whose inputs lie on the GPU, with an `optimizer` of the network, moves no
+        spikes, gradients or weights.
+        """
+        return spikes if self.device == "cpu" else self._to_device(spikes)
+
+    def optimizer(self, name, learning_rate):
+        """Adam or SGD (names in OPTIMIZERS) that updates the weights where the network runs."""
+        if self.device == "cpu":
+            return OPTIMIZERS[name](self.weights, learning_rate)
+        from lifnum import network_cuda
+
+        return network_cuda.OPTIMIZERS[name](self.layers, learning_rate)
 
     def potential(self, spikes, times, layer=0):
         """Membrane potential of one layer at any times, under the network's scheme.

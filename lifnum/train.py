@@ -137,6 +137,7 @@ def parser():
                    help="time between checkpoints, besides each epoch (default: 30)")  # fmt: skip
     g.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
     cli.add_threads(g)
+    cli.add_device(g)
     return p
 
 
@@ -180,6 +181,7 @@ def config_of(args):
         limit_train=args.limit_train,
         limit_test=args.limit_test,
         evaluations=args.evaluations,
+        device=cli.device_of(args),
     )
 
 
@@ -190,7 +192,8 @@ def trainer_of(config, data_dir=None):
         preset.dataset, data_dir, preset.window, config["seed"],
         config["limit_train"], config["limit_test"],
     )  # fmt: skip
-    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"])
+    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"],
+                   config.get("device", "cpu"))  # fmt: skip
 
 
 def default_output(config):
