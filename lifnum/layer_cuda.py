@@ -21,7 +21,6 @@ from lifnum.crossing import (
     spike_adjoint,
 )
 from lifnum.integrators import (
-    EXACT,
     MAX_ORDER,
     exact_propagator,
     propagator_derivative,

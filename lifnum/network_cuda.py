@@ -141,7 +141,7 @@ class DeviceLayer:
         steps = self._tabulate(inputs)
         shape = (batch, n)
         counts, suppressed, bad = (xp.zeros(shape, t) for t in (np.int32, np.uint8, np.uint8))
-        states = xp.empty((len(steps.start) if keep_states else 0, 2, n), w.dtype)
+        states = xp.empty((steps.start.shape[0] if keep_states else 0, 2, n), w.dtype)
         while True:
             slots = (batch, self._capacity, n)
             piece = xp.empty((4, *slots) if keep_pieces else (0, 0, 0, 0))
@@ -248,8 +248,8 @@ class DeviceLayer:
         return total, d_in.sum(axis=0) if input_gradient else None
 
     def _per_step(self, steps, derivative):
-        table = xp.empty((len(steps.start), 3))
-        layer_cuda.tabulate[len(steps.count), THREADS](self._d, steps, derivative, table)
+        table = xp.empty((steps.start.shape[0], 3))
+        layer_cuda.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
         return table
 
 
