@@ -9,10 +9,11 @@ from itertools import product
 
 import numba
 
+from lifnum import device
 from lifnum.crossing import INTERPOLATIONS
 from lifnum.datasets import NAMES
 from lifnum.integrators import METHODS
-from lifnum.network import GRADIENTS, Scheme
+from lifnum.network import DEVICES, GRADIENTS, Scheme
 
 DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
@@ -141,6 +142,27 @@ def add_data(parser, default):
 def add_threads(group):
     group.add_argument("--threads", type=positive(int), metavar="N",
                        help="results do not depend on it (default: all cores)")  # fmt: skip
+
+
+def add_device(group):
+    group.add_argument("--device", choices=("auto", *DEVICES), default="auto",
+                       help="cuda: an NVIDIA GPU (pip install 'lifnum[cuda]'); checked on Numba's "
+                       "simulator and compiled to PTX, not yet run on a card (default: auto, "
+                       "which is cpu)")  # fmt: skip
+
+
+def device_of(args):
+    """Device of parsed options: cpu or cuda.
+
+    Raises
+    ------
+    DeviceError
+        cuda was asked for, and no GPU, driver or package is found.
+    """
+    if args.device == "cuda":
+        device.require()
+        return "cuda"
+    return "cpu"
 
 
 def set_threads(n, argv=None):

@@ -43,6 +43,7 @@ def parser():
     g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     group = cli.add_data(p, None)
     cli.add_threads(group)
+    cli.add_device(group)
     return p
 
 
@@ -74,13 +75,13 @@ def load_data(args, config, weights):
     return data._replace(n_classes=n_classes)
 
 
-def evaluate(path, config, weights, data, threads):
+def evaluate(path, config, weights, data, threads, device):
     """Evaluate under the trained scheme and print what comes out."""
-    net, loss, _ = trainer.network_of(config, weights)
+    net, loss, _ = trainer.network_of(config, weights, device)
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
         result = trainer.evaluate(
-            net, loss, data.test, data.test_labels, data.n_classes, progress=bar.update
+            net, loss, net.place(data.test), data.test_labels, data.n_classes, progress=bar.update
         )
     print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
           f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip
@@ -181,6 +182,9 @@ def main(argv=None):
     threads = cli.set_threads(args.threads, argv)
     lists = (args.methods, args.orders, args.dt, args.interpolation, args.gradients, args.output)
     transferring = any(option is not None for option in lists)
+    device = cli.device_of(args)
+    if transferring and device != "cpu":
+        raise ValueError(f"device is {device!r}; accepted for a transfer: cpu")
     for path in args.trace:
         with Trace(path) as trace:
             config, weights, status = trace.config, trace.weights(args.weights), trace.status
@@ -194,7 +198,7 @@ def main(argv=None):
         if transferring:
             transfer(args, path, config, weights, gradient_weights, data, schemes, threads)
         else:
-            evaluate(path, config, weights, data, threads)
+            evaluate(path, config, weights, data, threads, device)
     return 0
 
 

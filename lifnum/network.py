@@ -9,9 +9,14 @@ import numpy as np
 
 from lifnum import integrators, layer
 from lifnum.crossing import INTERPOLATIONS
+from lifnum.device import require as require_gpu
+from lifnum.device import to_device, to_host
+from lifnum.optimizers import OPTIMIZERS
 from lifnum.spikes import SpikeTrains
 
 GRADIENTS = ("adjusted", "piggyback")
+
+DEVICES = ("cpu", "cuda")
 
 MAX_STEPS = 1e8
 
@@ -351,12 +356,15 @@ class Network:
     scheme : Scheme
     duration : float
         End of the simulation T, in the unit of the time constants.
+    device : {"cpu", "cuda"}
+        Where forward and backward passes run: on the processor, or on an NVIDIA GPU. Arguments
+        and results are the same; `potential` is computed on the processor.
 
     Raises
     ------
     ValueError
         Weights whose shapes do not follow each other, of another type, or not finite; a duration
-        that is not positive; more than 1e8 grid steps.
+        that is not positive; more than 1e8 grid steps; an unknown device, or no GPU (DeviceError).
 
     Warns
     -----
@@ -364,7 +372,7 @@ class Network:
         dt beyond the stability limit of the method.
     """
 
-    def __init__(self, layers, scheme, duration):
+    def __init__(self, layers, scheme, duration, device="cpu"):
         _positive("duration", duration)
         if not layers:
             raise ValueError("layers is empty; accepted: at least one (weights, Neuron)")
@@ -375,6 +383,8 @@ class Network:
             )
         self.scheme = scheme
         self.duration = float(duration)
+        self.device = device
+        kind = self._device_layer(device)
         self.layers = []
         for k, (weights, neuron) in enumerate(layers):
             weights = np.ascontiguousarray(weights)
@@ -402,7 +412,19 @@ class Network:
                     RuntimeWarning,
                     stacklevel=2,
                 )
-            self.layers.append(Layer(weights, neuron, scheme, self.duration))
+            self.layers.append(kind(weights, neuron, scheme, self.duration))
+
+    def _device_layer(self, device):
+        """The class of the layers; what a GPU needs is imported only where one is asked for."""
+        if device not in DEVICES:
+            raise ValueError(f"device is {device!r}; accepted: {', '.join(DEVICES)}")
+        if device == "cpu":
+            return Layer
+        require_gpu()
+        from lifnum import network_cuda
+
+        self._to_device = network_cuda.DeviceTrains.of
+        return network_cuda.DeviceLayer
 
     @property
     def weights(self):
@@ -432,7 +454,16 @@ class Network:
         SimulationError
             The state of a neuron overflowed; names layer and sample.
         """
-        return self._forward(spikes, differentiable, None)
+        if self.device == "cpu":
+            return self._forward(spikes, differentiable, None)
+        # what comes from the device stays there: a training step moves no spikes
+        self._on_host = isinstance(spikes, SpikeTrains)
+        out = self._forward(self._to_device(spikes), differentiable, None)
+        if self._on_host:
+            for one in self.layers:
+                one.spikes = one.spikes.host()
+            out = self.layers[-1].spikes
+        return out
 
     def _forward(self, spikes, differentiable, with_states):
         n_pre = self.layers[0].weights.shape[0]
@@ -475,11 +506,14 @@ class Network:
         SimulationError
             A gradient overflowed; names the layer.
         """
-        d_times = np.ascontiguousarray(d_times, np.float64)
         last = self.layers[-1]
+        if last.spikes is None or last.spikes.xp is np:
+            d_times = np.ascontiguousarray(d_times, np.float64)
         if last.spikes is None or d_times.shape != last.spikes.times.shape:
             n = 0 if last.spikes is None else len(last.spikes.times)
             raise ValueError(f"d_times has shape {d_times.shape}; accepted: ({n},), after forward")
+        if self.device != "cpu":
+            d_times = to_device(d_times)
         gradients = []
         for k in range(len(self.layers) - 1, -1, -1):
             gradient, d_times = self.layers[k].backward(
@@ -487,7 +521,26 @@ class Network:
             )
             gradients.append(gradient)
         gradients.reverse()
+        if self.device != "cpu" and self._on_host:
+            gradients = [to_host(gradient) for gradient in gradients]
+            d_times = to_host(d_times) if input_gradient else None
         return (gradients, d_times) if input_gradient else gradients
+
+    def place(self, spikes):
+        """The SpikeTrains where the network runs: `forward` returns from there what it gets there.
+
+        A training step whose inputs lie on the GPU, with an `optimizer` of the network, moves no
+        spikes, gradients or weights.
+        """
+        return spikes if self.device == "cpu" else self._to_device(spikes)
+
+    def optimizer(self, name, learning_rate):
+        """Adam or SGD (names in OPTIMIZERS) that updates the weights where the network runs."""
+        if self.device == "cpu":
+            return OPTIMIZERS[name](self.weights, learning_rate)
+        from lifnum import network_cuda
+
+        return network_cuda.OPTIMIZERS[name](self.layers, learning_rate)
 
     def potential(self, spikes, times, layer=0):
         """Membrane potential of one layer at any times, under the network's scheme.
@@ -512,5 +565,8 @@ class Network:
         if times.ndim != 1 or not ((times >= 0) & (times <= self.duration)).all():
             raise ValueError(f"times are {times}; accepted: numbers from 0 to {self.duration:g}")
         layer = range(len(self.layers))[layer]
+        if self.device != "cpu":
+            same = [(one.weights, one.neuron) for one in self.layers]
+            return Network(same, self.scheme, self.duration).potential(spikes, times, layer)
         self._forward(spikes, False, layer)
         return self.layers[layer].potential(times)

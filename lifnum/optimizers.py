@@ -3,7 +3,7 @@
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import parallel_kernel
+from lifnum.compiler import inlined_kernel, parallel_kernel
 
 
 class SGD:
@@ -54,13 +54,18 @@ class Adam:
 
     def step(self, gradients):
         """Update the weights by a list of gradients of their shapes."""
+        numbers = self.numbers_of_step()
+        for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
+            _adam(w, g, m, v, *numbers)
+
+    def numbers_of_step(self):
+        """Count a step; (rate, keep1, take1, keep2, take2, epsilon) of its `adam_update`."""
         self.n_steps += 1
         correction1 = 1.0 - self.beta1 ** int(self.n_steps)
         correction2 = 1.0 - self.beta2 ** int(self.n_steps)
-        rate = self.learning_rate * np.sqrt(correction2) / correction1
-        epsilon = self.epsilon * np.sqrt(correction2)
-        for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            _adam(w, g, m, v, rate, self.beta1, self.beta2, epsilon)
+        rate = self.learning_rate * float(np.sqrt(correction2)) / correction1
+        epsilon = self.epsilon * float(np.sqrt(correction2))
+        return rate, self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, epsilon
 
     def state(self):
         """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
@@ -70,18 +75,25 @@ class Adam:
         return named
 
 
+@inlined_kernel
+def adam_update(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
+    """(w, m, v) after one step, with the bias corrections in rate and epsilon."""
+    m = keep1 * m + take1 * g
+    v = keep2 * v + take2 * g * g
+    return w - rate * m / (np.sqrt(v) + epsilon), m, v
+
+
 @parallel_kernel
-def _adam(w, g, m, v, rate, beta1, beta2, epsilon):
+def _adam(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
     real = w.dtype.type
     rate, epsilon = real(rate), real(epsilon)
-    keep1, take1 = real(beta1), real(1.0 - beta1)
-    keep2, take2 = real(beta2), real(1.0 - beta2)
+    keep1, take1, keep2, take2 = real(keep1), real(take1), real(keep2), real(take2)
     for row in prange(w.shape[0]):
         w_row, g_row, m_row, v_row = w[row], g[row], m[row], v[row]
         for j in range(w.shape[1]):
-            m_row[j] = keep1 * m_row[j] + take1 * g_row[j]
-            v_row[j] = keep2 * v_row[j] + take2 * g_row[j] * g_row[j]
-            w_row[j] -= rate * m_row[j] / (np.sqrt(v_row[j]) + epsilon)
+            w_row[j], m_row[j], v_row[j] = adam_update(
+                w_row[j], g_row[j], m_row[j], v_row[j], rate, keep1, take1, keep2, take2, epsilon
+            )
 
 
 OPTIMIZERS = {"adam": Adam, "sgd": SGD}

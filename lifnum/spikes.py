@@ -23,6 +23,20 @@ def _count(indices, offsets, counts):
 
 
 @kernel
+def _first_ranks(indices, offsets, first):
+    for sample in range(len(offsets) - 1):
+        for k in range(offsets[sample + 1] - 1, offsets[sample] - 1, -1):
+            first[sample, indices[k]] = k
+
+
+@kernel
+def _last_times(times, indices, offsets, last):
+    for sample in range(len(offsets) - 1):
+        for k in range(offsets[sample], offsets[sample + 1]):
+            last[sample, indices[k]] = times[k]
+
+
+@kernel
 def _mark(indices, spiked):
     for j in indices:
         spiked[j] = True
@@ -59,6 +73,8 @@ class SpikeTrains:
     """
 
     __slots__ = ("indices", "n_neurons", "offsets", "times")
+
+    xp = np  # the module of its arrays
 
     def __init__(self, times, indices, offsets, n_neurons):
         def array(name, values, kind, dtype):
@@ -173,6 +189,22 @@ class SpikeTrains:
         counts = np.zeros((len(self), self.n_neurons), np.int64)
         _count(self.indices, self.offsets, counts)
         return counts
+
+    def samples(self):
+        """Sample of each spike (n,), int64."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def first_spikes(self):
+        """Rank of each neuron's first spike (batch, n_neurons), int64, -1 where silent."""
+        first = np.full((len(self), self.n_neurons), -1, np.int64)
+        _first_ranks(self.indices, self.offsets, first)
+        return first
+
+    def last_times(self):
+        """Time of each neuron's last spike (batch, n_neurons), float64, inf where silent."""
+        last = np.full((len(self), self.n_neurons), np.inf)
+        _last_times(self.times, self.indices, self.offsets, last)
+        return last
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool, for every neuron j that spikes in any sample."""

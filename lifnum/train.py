@@ -154,6 +154,7 @@ def parser():
                    help="stop, as on SIGTERM, when this process, which started the run, is "
                    "gone")  # fmt: skip
     cli.add_threads(g)
+    cli.add_device(g)
     return p
 
 
@@ -197,6 +198,7 @@ def config_of(args):
         limit_train=args.limit_train,
         limit_test=args.limit_test,
         evaluations=args.evaluations,
+        device=cli.device_of(args),
     )
 
 
@@ -207,7 +209,8 @@ def trainer_of(config, data_dir=None):
         preset.dataset, data_dir, preset.window, config["seed"],
         config["limit_train"], config["limit_test"],
     )  # fmt: skip
-    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"])
+    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"],
+                   config.get("device", "cpu"))  # fmt: skip
 
 
 def default_output(config):

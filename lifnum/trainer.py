@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum import presets
+from lifnum.device import to_host
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.network import Network, Neuron, Scheme, SimulationError
-from lifnum.optimizers import OPTIMIZERS
 from lifnum.trace import Trace
 
 EVALUATION_BATCH = 250
@@ -75,8 +75,8 @@ class Activity:
         return named | {f"spiked{k}": spiked for k, spiked in enumerate(self.spiked)}
 
 
-def build_network(preset, scheme, weights):
-    """The preset's network with these weights, integrated by this scheme."""
+def build_network(preset, scheme, weights, device="cpu"):
+    """The preset's network with these weights, integrated by this scheme on this device."""
     if len(weights) != len(preset.theta):
         raise ValueError(f"weights are of {len(weights)} layers; accepted: {len(preset.theta)}")
     layers = [
@@ -84,7 +84,7 @@ def build_network(preset, scheme, weights):
                    preset.max_spikes[k]))
         for k, w in enumerate(weights)
     ]  # fmt: skip
-    return Network(layers, scheme, preset.duration)
+    return Network(layers, scheme, preset.duration, device)
 
 
 def build_loss(preset):
@@ -126,7 +126,7 @@ def evaluate(net, loss, trains, labels, n_classes, progress=None):
         rows = np.arange(first, min(n, first + EVALUATION_BATCH))
         out = net.forward(trains.select(rows), differentiable=False)
         total += float(loss(out, labels[rows])[0].sum())
-        predictions[rows] = loss.predict(out)
+        predictions[rows] = to_host(loss.predict(out))
         activity.add(net, len(rows))
         if progress is not None:
             progress(len(rows))
@@ -157,6 +157,8 @@ class Trainer:
     seed : int
         Of initial weights, validation split and batch order: the same under every scheme.
     dtype : {"float32", "float64"}
+    device : {"cpu", "cuda"}
+        Where a step runs; on a GPU data, weights and moments stay there.
 
     Attributes
     ----------
@@ -165,14 +167,15 @@ class Trainer:
         The next step: batch `batch` of epoch `epoch`, both from 0.
     """
 
-    def __init__(self, preset, scheme, data, seed=0, dtype="float32"):
+    def __init__(self, preset, scheme, data, seed=0, dtype="float32", device="cpu"):
         self.preset, self.scheme, self.data, self.seed = preset, scheme, data, seed
         weights = presets.initial_weights(
             preset, data.train.n_neurons, data.n_classes, seed, np.dtype(dtype)
         )
-        self.net = build_network(preset, scheme, weights)
+        self.net = build_network(preset, scheme, weights, device)
         self.loss = build_loss(preset)
-        self.optimizer = OPTIMIZERS[preset.optimizer](self.net.weights, preset.learning_rate)
+        self._train, self._test = (self.net.place(trains) for trains in (data.train, data.test))
+        self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate)
         n = len(data.train)
         shuffled = np.random.default_rng([seed, _SPLIT]).permutation(n)
         n_validation = round(preset.validation_share * n)
@@ -212,11 +215,12 @@ class Trainer:
         """
         start = perf_counter()
         rows = self.rows_of_batch()
-        inputs, labels = self.data.train.select(rows), self.data.train_labels[rows]
+        inputs, labels = self._train.select(rows), self.data.train_labels[rows]
         self.optimizer.learning_rate = learning_rate(self.preset, self.epoch)
         try:
             out = self.net.forward(inputs)
             values, d_times = self.loss(out, labels)
+            values = to_host(values)
             gradients = self.net.backward(d_times / len(rows))
             norms = [layer.gradient_norm for layer in self.net.layers]
             self._check(values, norms)
@@ -225,7 +229,7 @@ class Trainer:
             raise SimulationError(
                 f"epoch {self.epoch + 1}, batch {self.batch + 1}: {error}"
             ) from None
-        correct = int((self.loss.predict(out) == labels).sum())
+        correct = int((to_host(self.loss.predict(out)) == labels).sum())
         self.activity.add(self.net, len(rows))
         self.totals += values.sum(), correct
         self.norms += norms
@@ -263,7 +267,7 @@ class Trainer:
     def validate(self):
         """Evaluate on the validation part of the training set; keeps the best weights."""
         rows = self.validation_rows
-        result = self._evaluate(self.data.train.select(rows), self.data.train_labels[rows])
+        result = self._evaluate(self._train.select(rows), self.data.train_labels[rows])
         # without a validation part the last weights count as the best
         if len(rows) == 0 or result.accuracy > self.best_accuracy:
             self.best_accuracy = result.accuracy if len(rows) else -1.0
@@ -273,7 +277,7 @@ class Trainer:
 
     def test(self):
         """Evaluate on the test set."""
-        return self._evaluate(self.data.test, self.data.test_labels)
+        return self._evaluate(self._test, self.data.test_labels)
 
     def _evaluate(self, trains, labels):
         return evaluate(self.net, self.loss, trains, labels, self.data.n_classes)
@@ -322,11 +326,11 @@ def configuration(preset, scheme, **options):
     }  # fmt: skip
 
 
-def network_of(config, weights):
+def network_of(config, weights, device="cpu"):
     """(Network, loss, Preset) of a configuration that `configuration` made, with these weights."""
     preset = presets.from_config(config["preset"])
     scheme = Scheme(**config["scheme"])
-    return build_network(preset, scheme, weights), build_loss(preset), preset
+    return build_network(preset, scheme, weights, device), build_loss(preset), preset
 
 
 def load(path, which="last"):

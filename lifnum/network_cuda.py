@@ -1,0 +1,298 @@
+"""A layer, spike trains and optimisers that stay on the GPU: what Network runs there.
+
+The same interfaces as Layer, SpikeTrains and the optimisers of the CPU; arrays are of
+`device.array_module()`. What crosses to the host: a few numbers a layer and pass.
+"""
+
+import math
+
+import numpy as np
+
+from lifnum import device, integrators, layer_cuda, optimizers
+from lifnum.crossing import DENSE
+from lifnum.layer import Steps
+from lifnum.network import MAX_TABLE_BYTES, SimulationError
+from lifnum.spikes import SpikeTrains
+
+xp = device.array_module()
+
+# gradients of this many bytes at most are summed from chunks of the batch
+MAX_CHUNK_BYTES = 2**28
+BLOCKS = 512  # blocks that keep a GPU busy
+
+THREADS = 4 if device.SIMULATED else 128  # of blocks without a layout of their own
+
+
+def _blocks(n):
+    return max(1, -(-n // THREADS))
+
+
+class DeviceTrains:
+    """SpikeTrains on the device.
+
+    Attributes
+    ----------
+    times, indices, offsets : device arrays
+        As in SpikeTrains.
+    n_neurons : int
+    """
+
+    xp = xp
+
+    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None):
+        self.times, self.indices, self.offsets = times, indices, offsets
+        self.n_neurons = n_neurons
+        self._host_offsets = host_offsets
+        self._survey = None
+
+    @classmethod
+    def of(cls, trains):
+        """The device's copy of SpikeTrains; what is on the device already as it is."""
+        if isinstance(trains, cls):
+            return trains
+        return cls(xp.asarray(trains.times), xp.asarray(trains.indices),
+                   xp.asarray(trains.offsets), trains.n_neurons, trains.offsets)  # fmt: skip
+
+    def host(self):
+        """SpikeTrains."""
+        arrays = (device.to_host(a) for a in (self.times, self.indices, self.offsets))
+        return SpikeTrains._trusted(*arrays, self.n_neurons)
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def select(self, rows):
+        """The samples `rows` (host array of integers), in that order."""
+        rows = np.asarray(rows, np.int64)
+        if self._host_offsets is None:
+            self._host_offsets = device.to_host(self.offsets)
+        old = self._host_offsets
+        new = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(old[rows + 1] - old[rows], out=new[1:])
+        times, indices = xp.empty(new[-1]), xp.empty(new[-1], np.int32)
+        offsets = xp.asarray(new)
+        if new[-1]:
+            layer_cuda.gather[len(rows), THREADS](
+                self.times, self.indices, self.offsets, xp.asarray(rows), times, indices, offsets
+            )
+        return DeviceTrains(times, indices, offsets, self.n_neurons, new)
+
+    def samples(self):
+        """Sample of each spike (n,), int64."""
+        positions = xp.arange(len(self.times), dtype=np.int64)
+        return xp.searchsorted(self.offsets, positions, side="right") - 1
+
+    def _surveyed(self):
+        if self._survey is None:
+            shape = (len(self), self.n_neurons)
+            self._survey = xp.zeros(shape, np.int64), xp.full(shape, -1), xp.full(shape, np.inf)
+            if len(self):
+                layer_cuda.survey[_blocks(len(self)), THREADS](
+                    self.times, self.indices, self.offsets, *self._survey
+                )
+        return self._survey
+
+    def counts(self):
+        """Spike counts (batch, n_neurons), int64."""
+        return self._surveyed()[0]
+
+    def first_spikes(self):
+        """Rank of each neuron's first spike (batch, n_neurons), -1 where silent."""
+        return self._surveyed()[1]
+
+    def last_times(self):
+        """Time of each neuron's last spike (batch, n_neurons), inf where silent."""
+        return self._surveyed()[2]
+
+    def mark(self, spiked):
+        """Set spiked[j] (n_neurons,), bool on the host, for every neuron j that spikes."""
+        flags = xp.zeros(self.n_neurons, np.bool_)
+        flags[self.indices] = True
+        spiked |= device.to_host(flags)
+
+
+class DeviceLayer:
+    """A dense layer on the device; attributes and methods as those of Layer."""
+
+    def __init__(self, weights, neuron, scheme, duration):
+        self.mirror = device.Mirror(weights)
+        self.neuron = neuron
+        self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
+        series = device.argument(xp.asarray(self.dynamics.series))
+        self._d = self.dynamics._replace(series=series)
+        rounding = 8.0 * float(np.finfo(weights.dtype).eps) if self._d.interpolation == DENSE else 0
+        self._bar = self.dynamics.theta * (1.0 - rounding)
+        self.spikes = None
+        self.n_capped = self.n_suppressed = self.n_steps = self.n_constant = 0
+        self.gradient_norm = 0.0
+        self._capacity = min(4, neuron.max_spikes)
+        self._threads = layer_cuda.threads(max(1, weights.shape[1]))
+        self.n_tiles = -(-weights.shape[1] // self._threads)
+
+    @property
+    def weights(self):
+        """Weights (n_pre, n_post), as the host sees them: up to date, updated in place."""
+        return self.mirror.host
+
+    def forward(self, inputs, keep_pieces=False, keep_states=False):
+        """Simulate the layer on `inputs` (DeviceTrains) and set and return ``spikes``."""
+        batch, n = len(inputs), self.mirror.shape[1]
+        w = self.mirror.device
+        steps = self._tabulate(inputs)
+        shape = (batch, n)
+        counts, suppressed, bad = (xp.zeros(shape, t) for t in (np.int32, np.uint8, np.uint8))
+        states = xp.empty((steps.start.shape[0] if keep_states else 0, 2, n), w.dtype)
+        while True:
+            slots = (batch, self._capacity, n)
+            piece = xp.empty((4, *slots) if keep_pieces else (0, 0, 0, 0))
+            records = layer_cuda.Records(
+                *map(device.argument, (xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32),
+                                       piece))
+            )  # fmt: skip
+            if batch and n:
+                layer_cuda.forward[batch * self.n_tiles, self._threads](
+                    self._d, self._bar, inputs.offsets, inputs.indices, w, steps, records, counts,
+                    suppressed, bad, states,
+                )  # fmt: skip
+            numbers = [0] * 6
+            if batch and n:
+                sums = (counts.max(), counts.sum(), (counts == self.neuron.max_spikes).sum(),
+                        suppressed.sum(), bad.sum(), xp.asarray(steps.count).sum())  # fmt: skip
+                numbers = device.to_host(xp.stack([s.astype(np.int64) for s in sums])).tolist()
+            most, n_spikes, self.n_capped, self.n_suppressed, n_bad, self.n_steps = numbers
+            if most <= self._capacity:
+                break
+            self._capacity = min(self.neuron.max_spikes, most + most // 4)
+        if n_bad:
+            sample = int(np.argmax(device.to_host(bad).any(axis=1)))
+            raise SimulationError(
+                f"sample {sample}: the state of a neuron is not finite; largest weight "
+                f"{np.abs(self.weights).max():g}"
+            )
+        places = device.exclusive_sum(counts.ravel())
+        self.spikes, ranks = self._sorted(records, counts, places, n_spikes)
+        self._run = inputs, steps, records, counts, places, ranks
+        self._has_pieces, self._states = keep_pieces, states if keep_states else None
+        return self.spikes
+
+    def _sorted(self, records, counts, places, n_spikes):
+        """The spikes in order, and the rank of each of `records`, those of a neuron together."""
+        batch, n = counts.shape
+        times = xp.empty(n_spikes)
+        indices, samples = (xp.empty(n_spikes, np.int32) for _ in range(2))
+        ranks = xp.empty(n_spikes, np.int64)
+        if n_spikes:
+            layer_cuda.compact[_blocks(batch * n), THREADS](
+                records, counts, places, times, indices, samples
+            )
+            order = device.argsort([indices.astype(np.float64), times, samples.astype(np.float64)])
+            ranks[order] = xp.arange(n_spikes)
+            times, indices = times[order], indices[order]
+        offsets = xp.ascontiguousarray(places[:: max(1, n)]) if n else xp.zeros(batch + 1, np.int64)
+        return DeviceTrains(times, indices, offsets, n), ranks
+
+    def _tabulate(self, inputs):
+        d, batch = self._d, len(inputs)
+        most = len(inputs.times) + batch * (d.n_grid + 1)
+        if 80.0 * most > MAX_TABLE_BYTES:
+            raise ValueError(
+                f"dt {d.dt:g} with a batch of {batch} needs {most:.3g} sub-intervals; "
+                f"accepted: at most {MAX_TABLE_BYTES / 80:.3g}"
+            )
+        first = inputs.offsets + xp.arange(batch + 1) * (d.n_grid + 1)
+        table = (first, xp.zeros(batch, np.int64), xp.empty(most), xp.empty(most, np.int64),
+                 xp.empty(most, np.uint8), xp.empty((most, 5)))  # fmt: skip
+        steps = Steps(*map(device.argument, table))
+        if batch:
+            given = (device.argument(inputs.times), device.argument(inputs.offsets))
+            layer_cuda.build_steps[_blocks(batch), THREADS](d, given, steps)
+        return steps
+
+    def backward(self, d_times, gradient, input_gradient):
+        """(dL/dweights, dL/d input times or None), on the device; see Layer.backward."""
+        d = self._d
+        exact = d.code == integrators.EXACT
+        # on an exact trajectory both gradients coincide, and piggyback needs no states
+        adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)
+        if adjusted and (not self._has_pieces or (input_gradient and self._states is None)):
+            self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
+        inputs, steps, records, counts, places, ranks = self._run
+        w = self.mirror.device
+        batch, n = counts.shape
+        most = max(1, MAX_CHUNK_BYTES // max(1, w.nbytes))
+        n_chunks = max(1, min(batch, most, -(-BLOCKS // max(1, self.n_tiles))))
+        d_w = xp.zeros((n_chunks, *w.shape), w.dtype)
+        d_in = xp.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
+        constant = xp.zeros((n_chunks, n), np.int32)
+        common = (inputs.offsets, inputs.indices, w, steps)
+        grid = n_chunks * self.n_tiles, self._threads
+        if not (batch and n):
+            pass
+        elif adjusted:
+            states = xp.empty((0, 2, 0), w.dtype) if self._states is None else self._states
+            table = self._per_step(steps, True) if input_gradient else xp.empty((0, 3))
+            layer_cuda.backward_adjusted[grid](
+                d, *common, table, records, counts, places, ranks, states, d_times, d_w, d_in,
+                constant,
+            )  # fmt: skip
+        else:
+            table = xp.asarray(steps.propagators) if exact else self._per_step(steps, False)
+            layer_cuda.backward_piggyback[grid](
+                d, *common, table, records, counts, places, ranks, d_times, d_w, d_in, constant
+            )
+        total = d_w.sum(axis=0)
+        square = (total.astype(np.float64) ** 2).sum()
+        sums = xp.stack([square, constant.sum().astype(np.float64)])
+        square, n_constant = device.to_host(sums).tolist()
+        self.gradient_norm, self.n_constant = math.sqrt(square), int(n_constant)
+        return total, d_in.sum(axis=0) if input_gradient else None
+
+    def _per_step(self, steps, derivative):
+        table = xp.empty((steps.start.shape[0], 3))
+        layer_cuda.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
+        return table
+
+
+class DeviceSGD(optimizers.SGD):
+    """SGD on the layers of a network on the device."""
+
+    def __init__(self, layers, learning_rate):
+        super().__init__([layer.mirror for layer in layers], learning_rate)
+
+    def step(self, gradients):
+        """Update the weights by a list of gradients on the device."""
+        for w, g in zip(self.weights, gradients, strict=True):
+            array = w.device
+            array -= array.dtype.type(self.learning_rate) * g
+            w.written()
+
+
+class DeviceAdam(optimizers.Adam):
+    """Adam on the layers of a network on the device."""
+
+    def __init__(self, layers, learning_rate):
+        super().__init__([layer.weights for layer in layers], learning_rate)
+        self.weights = [layer.mirror for layer in layers]
+        self.m, self.v = ([device.Mirror(a) for a in arrays] for arrays in (self.m, self.v))
+
+    def step(self, gradients):
+        """Update the weights by a list of gradients on the device."""
+        numbers = self.numbers_of_step()
+        for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
+            arrays = w.device, g, m.device, v.device
+            if arrays[0].size:
+                layer_cuda.adam[_blocks(arrays[0].size), THREADS](
+                    *(a.ravel() for a in arrays), *numbers
+                )
+            for mirror in (w, m, v):
+                mirror.written()
+
+    def state(self):
+        """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
+        named = {"n_steps": self.n_steps}
+        for k, (m, v) in enumerate(zip(self.m, self.v, strict=True)):
+            named[f"m{k}"], named[f"v{k}"] = m.host, v.host
+        return named
+
+
+OPTIMIZERS = {"adam": DeviceAdam, "sgd": DeviceSGD}

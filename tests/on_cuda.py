@@ -1,0 +1,168 @@
+"""The GPU's results are the CPU's. `test_cuda` runs this file, on a GPU or on Numba's simulator.
+
+The simulator runs a thread of a block as a thread of Python: layers are tiny there.
+"""
+
+import sys
+
+import cases
+import numpy as np
+import pytest
+
+from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, cli, device, train
+from lifnum.losses import SpikeCount, TimeToFirstSpike
+from lifnum.trace import Trace
+
+if device.SIMULATED:
+    from numba.cuda.simulator import kernelapi
+
+    def shared_array(self, shape, dtype):
+        # the simulator's own looks up and allocates in two moves, between which threads may change
+        frame = sys._getframe(1)
+        place = frame.f_code, frame.f_lineno
+        return self._allocations.setdefault(place, np.empty(shape, dtype))
+
+    kernelapi.FakeCUDAShared.array = shared_array
+    sys.setswitchinterval(1e-4)  # threads that wait for each other change often
+
+from lifnum.network_cuda import DeviceTrains
+
+# conditioning at the smallest slope allowed by `cases` (0.02) and a few dozen spikes, in units of
+# rounding, which fused multiplications of a GPU make differ
+TIME_TOLERANCE, GRADIENT_TOLERANCE = 1e-10, 1e-9
+
+ALL = [*cases.schemes(["dense", "linear"], "adjusted"),
+       *cases.schemes(["dense", "linear", "none"], "piggyback")]  # fmt: skip
+
+
+def on_gpu(net):
+    layers = [(layer.weights.copy(), layer.neuron) for layer in net.layers]
+    return Network(layers, net.scheme, net.duration, device="cuda")
+
+
+def assert_equal_passes(net, spikes, rng, time_tolerance, gradient_tolerance):
+    """Forward and backward of the network and of its copy on the GPU."""
+    gpu = on_gpu(net)
+    out = net.forward(spikes)
+    gpu.forward(spikes)
+    for one, other in zip(net.layers, gpu.layers):
+        assert isinstance(other.spikes, SpikeTrains)
+        assert np.array_equal(one.spikes.indices, other.spikes.indices)
+        assert np.array_equal(one.spikes.offsets, other.spikes.offsets)
+        assert np.abs(one.spikes.times - other.spikes.times).max(initial=0) <= time_tolerance
+        for name in ("n_capped", "n_suppressed", "n_steps"):
+            assert getattr(one, name) == getattr(other, name), name
+    e = rng.normal(size=len(out.times))
+    gradients, d_inputs = net.backward(e, input_gradient=True)
+    our_gradients, our_d_inputs = gpu.backward(e, input_gradient=True)
+    for g, h in zip([*gradients, d_inputs], [*our_gradients, our_d_inputs], strict=True):
+        assert type(h) is np.ndarray and h.dtype == g.dtype and h.shape == g.shape
+        assert np.abs(g - h).max() <= gradient_tolerance * max(1.0, np.abs(g).max())
+    for one, other in zip(net.layers, gpu.layers):
+        assert one.n_constant == other.n_constant
+        assert abs(one.gradient_norm - other.gradient_norm) <= gradient_tolerance * max(
+            1.0, one.gradient_norm
+        )
+    return out
+
+
+@pytest.mark.parametrize("scheme", ALL, ids=lambda s: f"{cases.label(s)}-{s.gradient}")
+def test_every_scheme_equals_the_cpu_in_double_precision(scheme):
+    rng = np.random.default_rng(ALL.index(scheme))
+    taus = cases.TIME_CONSTANTS[ALL.index(scheme) % len(cases.TIME_CONSTANTS)]
+    case = cases.well_conditioned(lambda: cases.Case(rng, scheme, taus, 2), 1)[0][0]
+    late = np.array([cases.DURATION, cases.DURATION + 1]), [0, 1]
+    spikes = SpikeTrains.from_samples([(case.times, case.indices), ([], []), late], 4)
+    assert_equal_passes(case.network(), spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
+
+
+@pytest.mark.parametrize("interpolation", ["dense", "linear"])
+@pytest.mark.parametrize("method", ["exact", "euler", "ps"])
+def test_ties_follow_the_order_of_processing(method, interpolation):
+    scheme = Scheme(method, 3 if method == "ps" else None, 0.25, interpolation, "adjusted")
+    rng = np.random.default_rng(4)
+    case = cases.Case(rng, scheme, (0.4, 0.7), 2)
+    spikes = SpikeTrains.from_samples(
+        [([0.0, 0.1, 0.25, 0.25, 0.5, 0.61, 0.61, 0.61], [0, 1, 3, 2, 0, 1, 2, 3])], 4
+    )
+    assert_equal_passes(case.network(), spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
+
+
+@pytest.mark.parametrize("scheme", ALL[::7], ids=lambda s: f"{cases.label(s)}-{s.gradient}")
+def test_single_precision_equals_the_cpu_within_its_rounding(scheme):
+    rng = np.random.default_rng(100 + ALL.index(scheme))
+    case = cases.well_conditioned(lambda: cases.Case(rng, scheme, (0.5, 1.0), 2), 1)[0][0]
+    case.weights = [w.astype(np.float32) for w in case.weights]
+    # 6e-8, amplified by slopes from 0.02 on and by dozens of spikes that follow each other
+    assert_equal_passes(case.network(), case.spikes, rng, 1e-4, 1e-3)
+
+
+@pytest.mark.parametrize("gradient", ["adjusted", "piggyback"])
+def test_several_tiles_windows_of_shared_memory_and_the_cap(gradient):
+    """More neurons than a block has, more steps and inputs than it holds, spikes beyond slots."""
+    rng = np.random.default_rng(7)
+    scheme = Scheme("ps", 3, 0.02, "dense", gradient)
+    weights = [rng.normal(0.15, 0.2, (5, 132)), rng.normal(0.05, 0.2, (132, 3))]
+    neurons = [Neuron(0.5, 1.0, 1.0, 0.7, 3), Neuron(0.5, 1.0, 1.0, 0.7, 20)]
+    n = 90
+    spikes = SpikeTrains.from_samples(
+        [(np.sort(rng.uniform(0, 1.5, n)), rng.integers(0, 5, n)) for _ in range(2)], 5
+    )
+    net = Network(list(zip(weights, neurons)), scheme, 2.0)
+    out = assert_equal_passes(net, spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
+    assert net.layers[0].n_suppressed > 0 and out.counts().max() > 4
+    assert np.diff(net.layers[0].spikes.offsets).min() > 64
+
+
+def test_gradients_are_the_same_bits_every_time():
+    rng = np.random.default_rng(8)
+    case = cases.Case(rng, Scheme("exact"), (0.5, 1.0), 2)
+    net = on_gpu(case.network())
+    results = []
+    for _ in range(2):
+        out = net.forward(case.spikes)
+        results.append([out.times, *net.backward(np.ones(len(out.times)))])
+    for one, other in zip(*results):
+        assert (one == other).all()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's NumPy numbers warn
+def test_an_overflow_names_layer_and_sample():
+    scheme = Scheme("exact")
+    net = Network([(np.full((1, 2), 1e38, np.float32), Neuron())], scheme, 1.0, device="cuda")
+    spikes = SpikeTrains.from_samples([([], []), (np.linspace(0, 0.1, 9), [0] * 9)], 1)
+    with pytest.raises(SimulationError, match="layer 0, sample 1"):
+        net.forward(spikes)
+
+
+@pytest.mark.parametrize("loss", [SpikeCount(3.0, 1.0), TimeToFirstSpike(0.1, 2.0)])
+def test_losses_and_predictions_are_those_of_the_cpu(loss):
+    rng = np.random.default_rng(9)
+    samples = [(rng.uniform(0, 2, n).round(1), rng.integers(0, 4, n)) for n in (6, 0, 1, 9)]
+    spikes, labels = SpikeTrains.from_samples(samples, 4), np.array([0, 1, 2, 3])
+    there = DeviceTrains.of(spikes)
+    for ours, reference in zip(loss(there, labels), loss(spikes, labels)):
+        # exponentials and sums of a handful of terms
+        assert np.abs(device.to_host(ours) - reference).max() <= 1e-12
+    assert (device.to_host(loss.predict(there)) == loss.predict(spikes)).all()
+    rows = np.array([3, 1, 0])
+    assert (there.select(rows).host().times == spikes.select(rows).times).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_on_digits_reaches_what_the_cpu_reaches(in_tmp, optimizer):
+    options = ["--method", "euler", "--dt", "0.02", "--hidden", "8", "--limit-train", "40",
+               "--limit-test", "20", "--epochs", "1", "--batch-size", "10", "--dtype", "float64",
+               "--optimizer", optimizer, "--learning-rate", "0.001", "--quiet"]  # fmt: skip
+    traces = []
+    for where in ("cpu", "cuda"):
+        output = ["--device", where, "--output", f"{where}.h5"]
+        assert cli.run("lifnum.train", train.main, options + output) == 0
+        traces.append(Trace(f"{where}.h5"))
+    one, other = traces
+    # a few steps in double precision: the same spikes, gradients that differ by rounding
+    for w, v in zip(one.weights("last"), other.weights("last")):
+        assert np.abs(w - v).max() <= 1e-9
+    for initial, w in zip(other.weights("initial"), other.weights("last")):
+        assert (initial != w).any()
+    assert (one.confusion == other.confusion).all()
