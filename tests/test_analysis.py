@@ -250,10 +250,10 @@ def test_files_that_can_not_be_used_are_named_and_skipped(folder, study, tmp_pat
     good = (folder / "transfer-mnist-to-mnist-s1.h5").read_bytes()
     trace = sorted(folder.glob("mnist-exact*-s1-*.h5"))[0].read_bytes()
     bad = {
-        "cut.h5": (trace[: len(trace) // 2], "no readable HDF5 file"),
+        "cut.h5": (trace[: len(trace) // 2], "truncated"),
         "cut-transfer.h5": (good[: len(good) // 2], ""),
-        "text.h5": (b"no HDF5", "no trace"),
-        "empty.h5": (b"", "no trace"),
+        "text.h5": (b"no HDF5", "no HDF5"),
+        "empty.h5": (b"", "no HDF5"),
     }
     for name, (content, _) in bad.items():
         (tmp_path / name).write_bytes(content)
