@@ -497,14 +497,12 @@ class Network:
         -------
         list of ndarray (n_pre, n_post), or (that list, ndarray float64 (n_inputs,))
             Gradient of each layer's weights, in their type; for inputs at or after the duration
-            the derivative is zero.
+            the derivative is zero. A gradient that overflowed shows in its layer's gradient_norm.
 
         Raises
         ------
         ValueError
             d_times of another length than the output.
-        SimulationError
-            A gradient overflowed; names the layer.
         """
         last = self.layers[-1]
         if last.spikes is None or last.spikes.xp is np:
