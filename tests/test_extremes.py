@@ -79,17 +79,22 @@ def configurations(draw):
     return layers, scheme, duration, samples
 
 
-def perturbed(layers, rng, margin):
-    """The same layers with every number changed by the margin, up or down."""
+def perturbed(layers, margin, sign):
+    """The same layers with every number changed by the margin, up or down at random.
 
-    def changed(x):
-        return x * (1.0 + margin * rng.choice((-1.0, 1.0), np.shape(x)))
+    The other sign turns the change of the neurons, not that of the weights: a time that depends
+    on theta / w moves under one of the two.
+    """
+    rng = np.random.default_rng(0)
+
+    def changed(x, change):
+        return x * (1.0 + change * rng.choice((-1.0, 1.0), np.shape(x)))
 
     result = []
     for w, neuron in layers:
-        numbers = {name: float(changed(getattr(neuron, name)))
+        numbers = {name: float(changed(getattr(neuron, name), sign * margin))
                    for name in ("tau_s", "tau", "theta", "delta_theta")}  # fmt: skip
-        result.append((changed(np.asarray(w, float)), replace(neuron, **numbers)))
+        result.append((changed(np.asarray(w, float), margin), replace(neuron, **numbers)))
     return result
 
 
@@ -132,10 +137,9 @@ def check(configuration, verdicts):
         overflows |= conditioning.largest > 1e-3 * limit
         if failed or conditioning.largest > 1e-3 * limit:
             continue
-        rng = np.random.default_rng(0)
         others = [
-            oracle(perturbed(layers, rng, MARGIN[dtype]), inputs, scheme, duration)[0]
-            for _ in range(2)
+            oracle(perturbed(layers, MARGIN[dtype], sign), inputs, scheme, duration)[0]
+            for sign in (1.0, -1.0)
         ]
         for layer, spikes, *rest in zip(net.layers, expected, *others):
             neurons = [q.neuron for q in spikes]
