@@ -205,7 +205,7 @@ class Layer:
     """
 
     def __init__(self, weights, neuron, scheme, duration):
-        self.weights = weights
+        self.weights, self.dtype = weights, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
@@ -430,6 +430,11 @@ class Network:
     def weights(self):
         """List of the layers' weight arrays, which an optimiser updates in place."""
         return [layer.weights for layer in self.layers]
+
+    @property
+    def dtype(self):
+        """Type of weights and state; asking for it moves no weights."""
+        return self.layers[0].dtype
 
     def forward(self, spikes, differentiable=True):
         """Simulate a batch.

@@ -115,7 +115,7 @@ class DeviceLayer:
     """A dense layer on the device; attributes and methods as those of Layer."""
 
     def __init__(self, weights, neuron, scheme, duration):
-        self.mirror = device.Mirror(weights)
+        self.mirror, self.dtype = device.Mirror(weights), weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         series = device.argument(xp.asarray(self.dynamics.series))
