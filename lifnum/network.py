@@ -205,7 +205,7 @@ class Layer:
     """
 
     def __init__(self, weights, neuron, scheme, duration):
-        self.weights, self.dtype = weights, weights.dtype
+        self.weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
@@ -471,7 +471,7 @@ class Network:
         return out
 
     def _forward(self, spikes, differentiable, with_states):
-        n_pre = self.layers[0].weights.shape[0]
+        n_pre = self.layers[0].shape[0]
         if spikes.n_neurons != n_pre:
             raise ValueError(f"spikes have {spikes.n_neurons} neurons; accepted: {n_pre}")
         scheme = self.scheme
