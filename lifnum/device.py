@@ -129,10 +129,6 @@ class Mirror:
         self._ahead = False  # the device's is newer
 
     @property
-    def shape(self):
-        return self._host.shape
-
-    @property
     def host(self):
         """The NumPy array, always the same one, up to date; it may be written to."""
         if self._ahead:

@@ -138,7 +138,8 @@ def forward(d, bar, offsets, indices, w, steps, records, counts, suppressed, bad
         current = table[slot, 0] * i0
         potential = table[slot, 1] * i0 + table[slot, 2] * u0
         above = table[slot, 3] * abs(i0) + table[slot, 4] * abs(u0)
-        if silenced or not max(u0, potential) + above >= bar:
+        # a bound that overflowed may give NaN: that goes on too
+        if silenced or max(u0, potential) + above < bar:
             continue
         if d.interpolation == NONE:
             if potential < theta:

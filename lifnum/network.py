@@ -205,7 +205,7 @@ class Layer:
     """
 
     def __init__(self, weights, neuron, scheme, duration):
-        self.weights = weights
+        self.weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
@@ -431,6 +431,11 @@ class Network:
         """List of the layers' weight arrays, which an optimiser updates in place."""
         return [layer.weights for layer in self.layers]
 
+    @property
+    def dtype(self):
+        """Type of weights and state; asking for it moves no weights."""
+        return self.layers[0].dtype
+
     def forward(self, spikes, differentiable=True):
         """Simulate a batch.
 
@@ -466,7 +471,7 @@ class Network:
         return out
 
     def _forward(self, spikes, differentiable, with_states):
-        n_pre = self.layers[0].weights.shape[0]
+        n_pre = self.layers[0].shape[0]
         if spikes.n_neurons != n_pre:
             raise ValueError(f"spikes have {spikes.n_neurons} neurons; accepted: {n_pre}")
         scheme = self.scheme

@@ -116,6 +116,7 @@ class DeviceLayer:
 
     def __init__(self, weights, neuron, scheme, duration):
         self.mirror = device.Mirror(weights)
+        self.shape, self.dtype = weights.shape, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         series = device.argument(xp.asarray(self.dynamics.series))
@@ -136,7 +137,7 @@ class DeviceLayer:
 
     def forward(self, inputs, keep_pieces=False, keep_states=False):
         """Simulate the layer on `inputs` (DeviceTrains) and set and return ``spikes``."""
-        batch, n = len(inputs), self.mirror.shape[1]
+        batch, n = len(inputs), self.shape[1]
         w = self.mirror.device
         steps = self._tabulate(inputs)
         shape = (batch, n)

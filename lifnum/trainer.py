@@ -47,7 +47,7 @@ class Activity:
         self.spikes, self.capped, self.suppressed, self.steps, self.constant = (
             np.zeros(n, np.int64) for _ in range(5)
         )
-        self.spiked = [np.zeros(layer.weights.shape[1], np.bool_) for layer in net.layers]
+        self.spiked = [np.zeros(layer.shape[1], np.bool_) for layer in net.layers]
 
     def add(self, net, batch):
         """Count the last forward and backward pass of a batch of that many samples."""

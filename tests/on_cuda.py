@@ -9,9 +9,21 @@ import cases
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, cli, device, train
+from lifnum import (
+    Network,
+    Neuron,
+    Scheme,
+    SimulationError,
+    SpikeTrains,
+    cli,
+    datasets,
+    device,
+    presets,
+    train,
+)
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.trace import Trace
+from lifnum.trainer import Trainer
 
 if device.SIMULATED:
     from numba.cuda.simulator import kernelapi
@@ -147,6 +159,15 @@ def test_losses_and_predictions_are_those_of_the_cpu(loss):
     assert (device.to_host(loss.predict(there)) == loss.predict(spikes)).all()
     rows = np.array([3, 1, 0])
     assert (there.select(rows).host().times == spikes.select(rows).times).all()
+
+
+def test_a_training_step_moves_no_weights(monkeypatch):
+    preset = presets.resolve("digits", {"hidden": (4,), "batch_size": 2})
+    data = datasets.load("digits", None, preset.window, 0, 8, 2)
+    trainer = Trainer(preset, Scheme("euler", dt=0.05), data, device="cuda")
+    trainer.step()
+    monkeypatch.setattr(device.Mirror, "host", property(lambda mirror: pytest.fail("fetched")))
+    trainer.step()
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
