@@ -243,7 +243,7 @@ class Trainer:
     def _check(self, values, norms):
         """Refuse a step after which the loss, moments or weights are not finite."""
         finite = np.isfinite(norms)
-        rate, dtype = self.optimizer.learning_rate, self.net.weights[0].dtype
+        rate, dtype = self.optimizer.learning_rate, self.net.dtype
         most = np.sqrt(np.finfo(dtype).max)  # the second moments are squares
         if not np.isfinite(values).all():
             raise SimulationError(f"the loss is not finite; {self._largest_weight()}")
