@@ -277,7 +277,7 @@ def crossing_derivatives(m, interpolation, theta, i0, u0, s, rest):
     return chord_derivatives(c, b, dc, db, theta, i0, u0, rest)
 
 
-@kernel
+@inlined_kernel
 def rest_adjoint(m, i0, u0, rest, lam_i, lam_u):
     """Adjoint of (I0, u0) of a piece without a spike, and that of its length `rest`."""
     a, c, b, da, dc, db = propagator_and_derivative(m, rest)
@@ -285,7 +285,7 @@ def rest_adjoint(m, i0, u0, rest, lam_i, lam_u):
     return a * lam_i + c * lam_u, b * lam_u, length
 
 
-@kernel
+@inlined_kernel
 def spike_adjoint(m, interpolation, theta, i0, u0, s, rest, tau_q, lam_i):
     """Adjoint of (I0, u0) of a piece that ends in a spike after s; u is forgotten there.
 

@@ -94,7 +94,7 @@ def exact_propagator(h, tau_s, tau):
     return e_slow, c, e_fast
 
 
-@kernel
+@inlined_kernel
 def significant_order(order, x):
     """Order up to which the series in x = h / unit, and its derivative, differ from their sum.
 
@@ -141,7 +141,7 @@ def remaining_propagator(m, rest, b_whole, b_part):
     return propagator(m, rest)
 
 
-@kernel
+@inlined_kernel
 def propagator_and_derivative(m, h):
     """(a, c, b, a', c', b') of a step of length h: derivatives with respect to h."""
     if m.code == PS:
@@ -167,7 +167,7 @@ def propagator_and_derivative(m, h):
     return a, c, b, -a / m.tau_s, b, -b / m.tau
 
 
-@kernel
+@inlined_kernel
 def propagator_derivative(m, h):
     """(a', c', b') with respect to the step length h."""
     return propagator_and_derivative(m, h)[3:]

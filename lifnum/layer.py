@@ -545,7 +545,7 @@ def _collect_row(target, lam, now):
         target[j] += lam[now, j]
 
 
-@kernel
+@inlined_kernel
 def _length_terms(lam, after, states, step, low, da, dc, db, terms):
     """Derivative of the step's end state by its length, times the adjoint, per neuron."""
     for j in range(lam.shape[1]):
@@ -553,7 +553,7 @@ def _length_terms(lam, after, states, step, low, da, dc, db, terms):
         terms[j] = lam[after, j] * da * i0 + lam[after + 1, j] * (dc * i0 + db * u0)
 
 
-@kernel
+@inlined_kernel
 def _sum(values):
     """Sum in four interleaved parts, which the processor adds side by side."""
     n = len(values)
@@ -568,7 +568,7 @@ def _sum(values):
     return (s0 + s1) + (s2 + s3)
 
 
-@kernel
+@inlined_kernel
 def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam, now,
                  states, step):  # fmt: skip
     """Derivatives by the times of the inputs i .. stop - 1, which act at the start of one step.
