@@ -248,13 +248,8 @@ class TraceWriter:
         file = self._file = h5py.File(path, "w", libver="latest")
         handle = file.id.get_vfd_handle()
         self._handle = handle, os.fstat(handle)
-        for name, value in (header | {"schema": SCHEMA, "kind": KIND}).items():
-            if isinstance(value, (str, dict)):  # fixed length: only that is under a checksum
-                text = (json.dumps(value) if isinstance(value, dict) else value).encode()
-                dtype = h5py.string_dtype("utf-8", max(1, len(text)))
-                file.attrs.create(name, text, dtype=dtype)
-            else:
-                file.attrs[name] = value
+        config = json.dumps(header["config"])
+        hdf5.write_attributes(file, header | {"config": config, "schema": SCHEMA, "kind": KIND})
 
         # held open: a data set that is closed writes, and can only print what goes wrong then
         sets = self._sets = {}
