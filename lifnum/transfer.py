@@ -24,8 +24,8 @@ import numpy as np
 from scipy import sparse
 
 from lifnum import hdf5, integrators
+from lifnum.lock import Lock
 from lifnum.network import Scheme, SimulationError
-from lifnum.trace import Lock
 from lifnum.trainer import build_loss, build_network, evaluate
 
 KIND = "lifnum-transfer"
