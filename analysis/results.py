@@ -17,46 +17,39 @@ import h5py
 import numpy as np
 
 from analysis import statistics
-from lifnum import cli
-from lifnum.integrators import METHODS, PS
+from lifnum import cli, transfer
 from lifnum.network import Scheme
-from lifnum.trace import EPOCHS, Trace, TraceError
+from lifnum.trace import EPOCHS, Trace, TraceError, check_config
 
 SCHEMA = 1
 
 KIND = "lifnum-results"
-
-TRANSFER_KIND = "lifnum-transfer"
 
 _SCHEME = {"method": "S20", "order": "i4", "dt": "f8", "interpolation": "S6"}
 
 _ORIGIN = {"file": "S120", "dataset": "S40", "trained": "S40", "seed": "i8", "study": "i4",
            "layers": "i4", "duration": "f8"}  # fmt: skip
 
-# columns of the groups of a transfer file; those that end in [] have one value a layer
-_TRANSFER = _SCHEME | {
-    "accuracy": "f8", "loss": "f8", "agreement": "f8", "spikes[]": "f8", "steps[]": "f8",
-    "step_length[]": "f8", "silent[]": "f8", "capped[]": "f8", "deviation_mean[]": "f8",
-    "deviation_max[]": "f8", "matched[]": "f8", "gained[]": "f8", "lost[]": "f8", "seconds": "f8",
-}  # fmt: skip
 
-_GRADIENTS = _SCHEME | {
-    "gradient": "S9", "weights": "S7", "cosine_exact[]": "f8", "norm_exact[]": "f8",
-    "cosine_adjusted[]": "f8", "norm_adjusted[]": "f8",
-}  # fmt: skip
+def _marked(columns):
+    """Columns of a file, name to (type, whether it has one value a layer), as those of `TABLES`."""
+    return {f"{name}[]" if per_layer else name: kind
+            for name, (kind, per_layer) in columns.items()}  # fmt: skip
+
 
 # what a run ended with: the last row of its epochs
-_LAST = {f"{name}[]" if per_layer else name: "f8" for name, per_layer in EPOCHS.items()}
+_LAST = _marked({name: ("f8", per_layer) for name, per_layer in EPOCHS.items()})
 
-# table -> columns. `study` is 0 for the most frequent configuration of a data set (scheme and seed
-# apart), 1 for the next; `id` of a run is `run` of its rows in curves.
+# table -> columns; those that end in [] have one value a layer. `study` is 0 for the most frequent
+# configuration of a data set (scheme and seed apart), 1 for the next; `id` of a run is `run` of its
+# rows in curves.
 TABLES = {
     "runs": {"id": "i4"} | _ORIGIN | _SCHEME | {"gradient": "S9", "workers": "i4",
              "threads": "i4", "cpu": "S80"} | _LAST,
     "curves": {"run": "i4", "epoch": "f8", "train_loss": "f8", "validation_accuracy": "f8",
                "test_accuracy": "f8"},
-    "transfer": _ORIGIN | {"n_samples": "i8"} | _TRANSFER,
-    "gradients": _ORIGIN | _GRADIENTS,
+    "transfer": _ORIGIN | {"n_samples": "i8"} | _marked(transfer.SCHEMES),
+    "gradients": _ORIGIN | _marked(transfer.GRADIENTS),
     "notes": {"text": "S300"},
     "commands": {"text": "S300"},
 }  # fmt: skip
@@ -172,6 +165,9 @@ def _from_folder(folder):
             commands[command] = None
     for name in ("runs", "transfer", "gradients"):
         notes += _number_studies(name, found[name])
+        for row in found[name]:
+            if row["order"] > 0:
+                row["method"] = b"ps"
         found[name], more = _unique(name, found[name])
         notes += more
     notes += _incomplete(found["transfer"])
@@ -217,20 +213,19 @@ def _line(error):
 
 def _read(path):
     """({table: rows}, command) of one file; ValueError names what is wrong with it."""
+    kind = None
     try:
         with h5py.File(path, "r") as file:
             kind = _text(file.attrs.get("kind"))
-            if kind == KIND:
-                return {}, ""
-            if kind == TRANSFER_KIND:
-                return _read_transfer(file)
     except OSError:
         pass  # perhaps still open in its writer: what reads a trace can tell
     except _READ_ERRORS as error:
         raise ValueError(f"damaged ({_line(error)})") from None
+    if kind == KIND:
+        return {}, ""
+    if kind == transfer.KIND:
+        return _read_transfer(path)
     with Trace(path) as trace:
-        if trace.header.get("kind") == TRANSFER_KIND:
-            raise TraceError("not closed: its writer is at work, or was killed")
         return _read_trace(trace)
 
 
@@ -259,13 +254,8 @@ def _read_trace(trace):
     last = {name: column[-1] for name, column in epochs.items()}
     try:
         scheme = Scheme(**config["scheme"])
-        code, order = METHODS[scheme.method]
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
-        row |= {
-            "method": "ps" if code == PS else scheme.method,
-            "order": (order or scheme.order) if code == PS else 0,
-            "dt": np.nan if scheme.dt is None else scheme.dt,
-            "interpolation": scheme.interpolation,
+        row |= transfer.scheme_key(scheme) | {
             "gradient": scheme.gradient,
             "workers": int(header.get("workers", 1)),
             "threads": int(header.get("threads", 0)),
@@ -279,53 +269,29 @@ def _read_trace(trace):
     return {"runs": [row]}, _command(header)
 
 
-def _read_transfer(file):
-    attrs = file.attrs
-    if attrs["schema"] != 1:
-        raise ValueError(f"transfer file of schema {attrs['schema']}; accepted: 1")
-    config = json.loads(attrs["config"])
-    found = {"transfer": _read_group(file["schemes"], _TRANSFER)}
-    if "gradients" in file:
-        found["gradients"] = _read_group(file["gradients"], _GRADIENTS)
+def _read_transfer(path):
+    contents = transfer.read_transfer(path)
+    header, config = contents.header, check_config(path, contents.header["config"])
+    tables = {"transfer": contents.schemes, "gradients": contents.gradients or {}}
+    found = {name: [dict(zip(columns, values)) for values in zip(*columns.values())]
+             for name, columns in tables.items()}  # fmt: skip
     if not found["transfer"]:
         raise ValueError("no scheme was evaluated")
-    n_layers = len(found["transfer"][0]["steps"])
-    origin = _origin(file.filename, config, attrs["seed"], n_layers)
+    origin = _origin(path, config, header["seed"], len(found["transfer"][0]["steps"]))
     origin["options"] |= {f"scheme.{name}": json.dumps(value)
                           for name, value in config["scheme"].items()}  # fmt: skip
-    origin["options"]["weights of the run"] = _text(attrs["weights"])
-    origin["n_samples"] = int(attrs["n_samples"])
-    for row in found["transfer"]:
-        row |= origin | {"dataset": Path(_text(attrs["dataset"])).name}
-    for row in found.get("gradients", ()):
+    origin["options"]["weights of the run"] = header["weights"]
+    origin["n_samples"] = header["n_samples"]
+    for row in (*found["transfer"], *found["gradients"]):
         row |= origin
-    return found, _command(attrs)
-
-
-def _read_group(group, columns):
-    """The valid rows of a group of equally long columns, as dicts."""
-    n = int(group["rows"][()])
-    values, n_layers = {}, set()
-    for name, (kind, *per_layer) in _columns(columns, 1).items():
-        column = group[name]
-        if not 0 <= n <= len(column) or column.ndim != 1 + len(per_layer):
-            raise ValueError(f"{group.name}/{name} has shape {column.shape}, for {n} rows")
-        if (column.dtype.kind == "S") != (kind[0] == "S"):
-            raise ValueError(f"{group.name}/{name} is {column.dtype}")
-        values[name] = column[:n]
-        n_layers |= set(column.shape[1:])
-    if len(n_layers) > 1:
-        raise ValueError(f"columns of {group.name} differ in layers: {sorted(n_layers)}")
-    rows = [{name: column[k] for name, column in values.items()} for k in range(n)]
-    for row in rows:
-        if row["order"] > 0:
-            row["method"] = b"ps"
-    return rows
+    for row in found["transfer"]:
+        row["dataset"] = Path(header["dataset"]).name
+    return found, _command(header)
 
 
 def _command(header):
     """Command line of a file's writer, as a user would type it."""
-    program, _, rest = str(_text(header.get("command", ""))).partition(" ")
+    program, _, rest = str(header.get("command", "")).partition(" ")
     path = Path(program)
     if path.suffix == ".py" and path.parent.name in ("lifnum", "analysis"):
         program = f"python -m {path.parent.name}.{path.stem}"

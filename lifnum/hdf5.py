@@ -1,4 +1,4 @@
-"""Opening HDF5 files that may be open for writing, left by a killed writer, or damaged.
+"""HDF5 files that may be open for writing, left by a killed writer, or damaged.
 
 Such a file opens only in single-writer-multiple-reader (SWMR) mode, which waits for ever for parts
 that are missing or damaged. So that mode is used while the writer lives only.
@@ -61,6 +61,17 @@ def open_file(path, is_written):
     content[_FLAGS] = 0
     content[_CHECKSUM] = checksum(content[:44])
     return h5py.File(io.BytesIO(content), "r", libver="latest")
+
+
+def write_attributes(file, values):
+    """Write root attributes, text with a fixed length: HDF5 has no checksum over other text."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            text = value.encode()
+            dtype = h5py.string_dtype("utf-8", max(1, len(text)))
+            file.attrs.create(name, text, dtype=dtype)
+        else:
+            file.attrs[name] = value
 
 
 def checksum(data):

@@ -24,8 +24,9 @@ from distributed.comm import get_address_host
 from tqdm import tqdm
 
 from lifnum import checkpoint, cli, datasets, presets, train
+from lifnum.lock import Lock
 from lifnum.network import Scheme
-from lifnum.trace import Lock, Trace, TraceError
+from lifnum.trace import Trace, TraceError
 from lifnum.trainer import Trainer
 
 EPILOG = """\

@@ -21,7 +21,6 @@ was killed opens only with ``swmr=True``.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -36,6 +35,7 @@ import numpy as np
 
 from lifnum import hdf5, presets
 from lifnum._version import __version__
+from lifnum.lock import Lock, TraceError, is_claimed
 from lifnum.network import Scheme
 
 SCHEMA = 1
@@ -91,10 +91,6 @@ _WRITE_ERRORS = (OSError, RuntimeError, KeyError)
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
-class TraceError(ValueError):
-    """A trace that can not be read or written; the message is one line that names the file."""
-
-
 def environment(threads):
     """Header entries that describe where a run takes place."""
     return {
@@ -117,62 +113,6 @@ def _cpu_model():
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-class Lock:
-    """Exclusive claim on an output path, through a file beside it that the system unlocks.
-
-    Raises
-    ------
-    TraceError
-        Another process holds it.
-    OSError
-        The file system refuses.
-    """
-
-    def __init__(self, path, tries=10):
-        self.path = Path(f"{path}.lock")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            self._file = open(self.path, "a")
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # the file may have been removed between opening and locking it
-                if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
-                    return
-                self._file.close()
-            except BlockingIOError:  # a reader that looks holds it for a moment
-                self._file.close()
-                tries -= 1
-                if not tries:
-                    raise TraceError(f"{path}: another process is writing it") from None
-                time.sleep(0.01)
-            except FileNotFoundError:
-                self._file.close()
-
-    def release(self):
-        """Give the claim back."""
-        if not self._file.closed:
-            self.path.unlink(missing_ok=True)
-            self._file.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.release()
-
-
-def is_claimed(path):
-    """Whether a process holds the `Lock` of a path."""
-    try:
-        with open(f"{path}.lock", "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
 
 
 class _Rows:
@@ -248,13 +188,8 @@ class TraceWriter:
         file = self._file = h5py.File(path, "w", libver="latest")
         handle = file.id.get_vfd_handle()
         self._handle = handle, os.fstat(handle)
-        for name, value in (header | {"schema": SCHEMA, "kind": KIND}).items():
-            if isinstance(value, (str, dict)):  # fixed length: only that is under a checksum
-                text = (json.dumps(value) if isinstance(value, dict) else value).encode()
-                dtype = h5py.string_dtype("utf-8", max(1, len(text)))
-                file.attrs.create(name, text, dtype=dtype)
-            else:
-                file.attrs[name] = value
+        config = json.dumps(header["config"])
+        hdf5.write_attributes(file, header | {"config": config, "schema": SCHEMA, "kind": KIND})
 
         # held open: a data set that is closed writes, and can only print what goes wrong then
         sets = self._sets = {}

@@ -7,7 +7,8 @@
 `lifnum.trace.environment` gives, and ``digest``: a SHA-256 of all that the reader returns. Groups
 ``schemes`` and, where asked for, ``gradients`` (attribute ``n_samples``: training samples) hold the
 columns `SCHEMES` and `GRADIENTS`, one dataset each, first axis the row, and their length ``rows``.
-The file is small and replaced as a whole after each row, so a reader sees whole rows only.
+The file is small and replaced as a whole after each row, so a reader sees whole rows only. It is
+of HDF5's newest format, whose structure is under checksums.
 """
 
 import hashlib
@@ -22,9 +23,9 @@ import h5py
 import numpy as np
 from scipy import sparse
 
-from lifnum import integrators
+from lifnum import hdf5, integrators
+from lifnum.lock import Lock
 from lifnum.network import Scheme, SimulationError
-from lifnum.trace import Lock
 from lifnum.trainer import build_loss, build_network, evaluate
 
 KIND = "lifnum-transfer"
@@ -157,7 +158,7 @@ def read_transfer(path):
 
 
 def _read_header(path, file):
-    if file.attrs.get("kind") != KIND:
+    if _plain(file.attrs.get("kind")) != KIND:
         raise TransferError(f"{path}: no transfer file of lifnum")
     if file.attrs.get("schema") != SCHEMA:
         raise TransferError(
@@ -168,13 +169,21 @@ def _read_header(path, file):
         if file.attrs.get_id(name).shape != ():
             raise TransferError(f"{path}: attribute {name} is no single value")
         value = file.attrs[name]
-        header[name] = value.item() if isinstance(value, np.generic) else value
-        if not isinstance(header[name], (str, int, float)) or len(str(value)) > _MAX_TEXT:
+        header[name] = _plain(value)
+        sound = isinstance(name, str) and isinstance(header[name], (str, int, float))  # UTF-8
+        if not sound or len(str(value)) > _MAX_TEXT:
             raise TransferError(f"{path}: attribute {name} is damaged")
     missing = [name for name in IDENTITY if name not in header]
     if missing:
         raise TransferError(f"{path}: lacks the attribute {missing[0]}")
     return header
+
+
+def _plain(value):
+    """An attribute as JSON can hold it."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _read_table(path, group, table):
@@ -287,8 +296,8 @@ class TransferFile:
             tables[name] = columns, self._samples[name]
         header = self._header | {"digest": _digest(self._header, tables)}
         temporary = Path(f"{self.path}.new")
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(header)
+        with h5py.File(temporary, "w", libver="latest") as file:
+            hdf5.write_attributes(file, header)
             for name, (columns, samples) in tables.items():
                 group = file.create_group(name)
                 if samples is not None:

@@ -1,13 +1,11 @@
 """Files of a study with known numbers: traces, transfer files, and what stands in them."""
 
-import json
-
-import h5py
 import numpy as np
 
 from lifnum import Scheme, presets
 from lifnum.trace import BATCHES, EPOCHS, TraceWriter, environment
 from lifnum.trainer import configuration
+from lifnum.transfer import SCHEMES, GradientComparison, TransferFile, scheme_key
 
 ORDERS = (1, 2, 3, 5)
 
@@ -78,38 +76,33 @@ def write_transfer(folder, seed, dataset="mnist", trained="mnist", orders=(*ORDE
                    gradients=True):  # fmt: skip
     """A transfer file of a network trained with exact, likewise; its path."""
     config = configuration(preset(trained), Scheme(), seed=seed, dtype="float32")
-    rows = [("exact", 0, np.nan, "dense")] + [
-        ("euler" if order == 1 else "ps", order, dt, interpolation)
-        for interpolation in interpolations for order in orders for dt in steps
+    schemes = [Scheme()] + [
+        Scheme("euler", None, dt, how) if order == 1 else Scheme("ps", order, dt, how)
+        for how in interpolations for order in orders for dt in steps
     ]  # fmt: skip
+    header = {"config": config, "seed": seed, "trace": "t.h5", "weights": "last",
+              "weights_digest": "", "dataset": dataset, "n_samples": 10000,
+              **environment(1)}  # fmt: skip
     path = folder / f"transfer-{trained}-to-{dataset}-s{seed}.h5"
     factor = 1.0 if dataset == trained else 0.8
-    with h5py.File(path, "w") as file:
-        file.attrs["kind"], file.attrs["schema"] = "lifnum-transfer", 1
-        file.attrs["config"], file.attrs["seed"] = json.dumps(config), seed
-        for name, value in {"trace": "t.h5", "weights": "last", "dataset": dataset,
-                            "n_samples": 10000, **environment(1)}.items():  # fmt: skip
-            file.attrs[name] = value
-        group = file.create_group("schemes")
-        n = len(rows)
-        columns = _scheme_columns(rows)
-        grid = [None if np.isnan(dt) else dt for _, _, dt, _ in rows]
-        columns["accuracy"] = [
-            factor * accuracy(order, dt, how, seed) for (_, order, _, how), dt in zip(rows, grid)
-        ]
-        hidden = [spikes(order, dt, seed) for (_, order, _, _), dt in zip(rows, grid)]
-        length = np.array([[step_length(dt, how, k) for k in (0, 1)]
-                           for (_, _, _, how), dt in zip(rows, grid)])  # fmt: skip
-        columns |= {"loss": np.ones(n), "agreement": np.ones(n), "seconds": np.full(n, 2.0),
-                    "spikes": np.column_stack([hidden, np.full(n, 30.0)]),
-                    "step_length": length, "steps": 0.2 / length}  # fmt: skip
-        for name in ("silent", "capped", "deviation_mean", "deviation_max", "matched", "gained",
-                     "lost"):  # fmt: skip
-            columns[name] = np.zeros((n, 2))
-        _write(group, columns, n)
+    with TransferFile(path, header, 2, 1000 if gradients else None) as file:
+        file.append("schemes", *(_scheme_row(scheme, factor, seed) for scheme in schemes))
         if gradients:
-            _write_gradients(file.create_group("gradients"), rows, seed)
+            file.append("gradients", *(row for scheme in schemes[1:] for when in ("initial", "last")
+                                       for row in _gradient_rows(scheme, when, seed)))  # fmt: skip
     return path
+
+
+def _scheme_row(scheme, factor, seed):
+    key = scheme_key(scheme)
+    order, dt, how = key["order"], scheme.dt, scheme.interpolation
+    length = np.array([step_length(dt, how, k) for k in (0, 1)])
+    zeros = {name: (0.0, 0.0) for name, (_, per_layer) in SCHEMES.items() if per_layer}
+    return key | zeros | {
+        "accuracy": factor * accuracy(order, dt, how, seed), "loss": 1.0, "agreement": 1.0,
+        "spikes": (spikes(order, dt, seed), 30.0), "steps": 0.2 / length, "step_length": length,
+        "seconds": 2.0,
+    }  # fmt: skip
 
 
 def gradient(order, dt, kind, layer, seed):
@@ -118,32 +111,15 @@ def gradient(order, dt, kind, layer, seed):
     return 1.0 - off**2, 1.0 + off
 
 
-def _write_gradients(group, rows, seed):
-    cells = [(row, kind, when) for row in rows[1:] for kind in ("adjusted", "piggyback")
-             for when in ("initial", "last")
-             if row[3] != "none" or kind == "piggyback"]  # fmt: skip
-    columns = _scheme_columns([row for row, _, _ in cells])
-    columns["gradient"] = np.array([kind for _, kind, _ in cells], "S9")
-    columns["weights"] = np.array([when for _, _, when in cells], "S7")
-    exact = np.array([[gradient(row[1], row[2], kind, layer, seed) for layer in (0, 1)]
-                      for row, kind, _ in cells])  # fmt: skip
-    columns["cosine_exact"], columns["norm_exact"] = exact[..., 0], exact[..., 1]
-    none = np.array([row[3] == "none" for row, _, _ in cells])[:, None]
-    columns["cosine_adjusted"] = np.where(none, np.nan, exact[..., 0])
-    columns["norm_adjusted"] = np.where(none, np.nan, exact[..., 1])
-    _write(group, columns, len(cells))
-
-
-def _scheme_columns(rows):
-    method, order, dt, interpolation = zip(*rows)
-    return {"method": np.array(method, "S20"), "order": np.array(order, "i4"),
-            "dt": np.array(dt), "interpolation": np.array(interpolation, "S6")}  # fmt: skip
-
-
-def _write(group, columns, n):
-    for name, values in columns.items():
-        group.create_dataset(name, data=np.asarray(values))
-    group.create_dataset("rows", data=np.int64(n))
+def _gradient_rows(scheme, when, seed):
+    none = (np.nan, np.nan)
+    for key in GradientComparison.keys(scheme, when):
+        kind = key["gradient"].decode()
+        pairs = [gradient(key["order"], scheme.dt, kind, layer, seed) for layer in (0, 1)]
+        cosine, norm = zip(*pairs)
+        adjusted = (none, none) if scheme.interpolation == "none" else (cosine, norm)
+        yield key | {"cosine_exact": cosine, "norm_exact": norm, "cosine_adjusted": adjusted[0],
+                     "norm_adjusted": adjusted[1]}  # fmt: skip
 
 
 def write_study(folder, seeds=(0, 1, 2), datasets=("mnist", "mnist-threshold"), orders=ORDERS,

@@ -13,15 +13,17 @@ import signal
 import h5py
 import numpy as np
 import pytest
+import studies
 from test_data import MNIST
 from test_survival import CONTEXT
 
 from lifnum import SpikeTrains, checkpoint, datasets
 from lifnum.trace import BATCHES, EPOCHS, Trace, TraceError, TraceWriter
+from lifnum.transfer import TransferError, read_transfer
 
 SECONDS, MEMORY = 10, 2 << 30  # for one file; on top of what the process has
 
-ERRORS = (TraceError, checkpoint.CheckpointError, datasets.DataError)
+ERRORS = (TraceError, checkpoint.CheckpointError, datasets.DataError, TransferError)
 
 
 def fingerprint(*parts):
@@ -48,6 +50,11 @@ def read_trace(path):
 def read_checkpoint(path):
     arrays, numbers = checkpoint.load(path)
     return fingerprint(numbers, list(arrays), *arrays.values())
+
+
+def read_contents(path):
+    header, schemes, gradients, n_samples = read_transfer(path)
+    return fingerprint(header, n_samples, *schemes.values(), *gradients.values())
 
 
 def read_trains(path):
@@ -98,6 +105,10 @@ def make_checkpoint(folder):
     arrays = {"weights0": rng.random((20, 30)), "n": np.array(3), "flags": rng.random(20) > 0.5}
     checkpoint.save(folder / "a.h5", arrays, {"epoch": 3, "run": "abc", "seconds": 0.1})
     return next(folder.glob("a.h5.checkpoint-*"))
+
+
+def make_transfer(folder):
+    return studies.write_transfer(folder, 0, orders=(1, 2), steps=(0.01,))
 
 
 def random_arrays():
@@ -156,6 +167,7 @@ def make_raw_idx(folder):
 KINDS = {
     "trace": (make_trace, read_trace),
     "trace of a killed writer": (make_killed_trace, read_trace),
+    "transfer": (make_transfer, read_contents),
     "checkpoint": (make_checkpoint, read_checkpoint),
     "NPZ": (make_npz, read_trains),
     "compressed NPZ": (make_compressed_npz, read_trains),

@@ -21,7 +21,8 @@ import pytest
 from test_train import assert_equal_runs
 
 from lifnum import checkpoint, cli, train
-from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Lock, Trace, TraceError, TraceWriter
+from lifnum.lock import Lock
+from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
 
 OPTIONS = ["--method", "euler", "--hidden", "12", "--limit-train", "100", "--limit-test", "50",
            "--epochs", "6", "--evaluations", "2", "--checkpoint-every", "0.02", "--threads", "1",

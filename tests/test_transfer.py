@@ -13,7 +13,6 @@ from lifnum.transfer import (
     GRADIENTS,
     SCHEMES,
     Transfer,
-    TransferError,
     by_neuron,
     difference,
     read_transfer,
@@ -223,32 +222,6 @@ def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_
         assert header["config"]["scheme"]["method"] == "exact"
 
 
-def test_a_damaged_file_is_an_error_or_a_correct_read(trained, in_tmp):
-    assert transfer(trained, "t.h5", *GRID) == 0
-    whole, header = columns_of("t.h5"), read_transfer("t.h5").header
-    content = Path("t.h5").read_bytes()
-    rng = np.random.default_rng(0)
-    damaged = [content[: len(content) * k // 30] for k in range(30)]
-    for place, bit in zip(rng.integers(0, len(content), 150), rng.integers(0, 8, 150)):
-        flipped = bytearray(content)
-        flipped[place] ^= 1 << bit
-        damaged.append(bytes(flipped))
-    refused = 0
-    for one in damaged:
-        Path("d.h5").write_bytes(one)
-        try:
-            columns = columns_of("d.h5")
-        except TransferError as error:
-            assert "d.h5" in str(error) and "\n" not in str(error)
-            refused += 1
-            continue
-        assert read_transfer("d.h5").header == header
-        for key, column in columns.items():
-            floats = column.dtype.kind == "f"
-            assert np.array_equal(column, whole[key], equal_nan=floats)
-    assert refused >= 30  # every truncation, and flips of what is read
-
-
 @pytest.mark.parametrize(
     "lists, labels",
     [
@@ -280,13 +253,8 @@ def test_a_grid_holds_every_scheme_that_there_is_once(lists, labels):
         (["--dataset", "yinyang"], "has 5 inputs and 3 classes; accepted by the network: 64"),
     ],
 )
-def test_bad_input_gets_one_line_and_exit_code_2(trained, in_tmp, capsys, arguments, message):
-    try:
-        assert transfer(trained, "t.h5", *arguments) == 2
-    except SystemExit as error:  # argparse's own way out
-        assert error.code == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+def test_bad_input_gets_one_line_and_exit_code_2(trained, in_tmp, refusal, arguments, message):
+    assert message in refusal(transfer, trained, "t.h5", *arguments)
     assert not list(Path().iterdir())
 
 
