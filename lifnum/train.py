@@ -15,8 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from lifnum import checkpoint, cli, datasets, presets
+from lifnum.lock import Lock
 from lifnum.network import Scheme, SimulationError
-from lifnum.trace import Lock, Trace, TraceError, TraceWriter, check_config, environment
+from lifnum.trace import Trace, TraceError, TraceWriter, check_config, environment
 from lifnum.trainer import Trainer, configuration
 
 BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
