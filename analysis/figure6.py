@@ -46,6 +46,8 @@ def draw(study, dataset=None):
             own = statistics.interpolated(rows, interpolation)
             panel = f"{style.dataset(name)}, {title}, {interpolation}"
             drawing.methods(axes, panel, "test accuracy (%)", own, own[values], 100.0)
+            if not np.isfinite(own["dt"]).any():
+                axes.text(0.5, 0.1, "no runs", ha="center", transform=axes.transAxes, fontsize=7)
             axes.plot(*ROUNDED, color="#888888", linestyle=":", linewidth=1.8, marker=".",
                       label=ROUNDED_NAME, zorder=1)  # fmt: skip
             axes.axvspan(7, 8, color="#888888", alpha=0.12, linewidth=0)

@@ -227,7 +227,8 @@ class Drawing:
                 name += f" {layer + 1}"
             length = 1e3 * rows["step_length"][:, layer]
             points = statistics.over_dt(rows, length, merge=True)
-            style = {"color": "#444444", "linestyle": "-:"[layer == n - 1], "marker": None}
+            marker = "." if len(points) == 1 else None  # one point makes no line
+            style = {"color": "#444444", "linestyle": "-:"[layer == n - 1], "marker": marker}
             self.curve(axes, panel, "mean sub-interval (ms)", name, points, **style)
             dts = [dt for dt, _ in points]
             ranges = np.array([np.nanpercentile(length[rows["dt"] == dt], (0, 100)) for dt in dts])
@@ -244,7 +245,8 @@ class Drawing:
         dt = 1e3 * statistics.steps(rows)
         axes.plot(dt, dt, color="#999999", linewidth=0.8, linestyle="--", label="_dt")
         end = min(dt[-1], 0.8 * high)
-        axes.text(end / 1.3, end, "= dt", color="#777777", ha="right", va="center", fontsize=7)
+        if end >= dt[0]:
+            axes.text(end / 1.3, end, "= dt", color="#777777", ha="right", va="center", fontsize=7)
         duration = 1e3 * rows["duration"].max()
         axes.set(yscale="log", ylim=(low, high), ylabel="sub-interval\n(ms)")
         right = axes.secondary_yaxis(
