@@ -34,8 +34,9 @@ from lifnum.integrators import (
 # a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
 GRID_TOLERANCE = 1e-9
 
-# neurons: the weights of 784 inputs to a tile then fit the cache of a core
-TILE = 208
+# neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
+# core, but two threads gain less from that than from chunks of samples on the way back.
+TILE = 832
 LANES = 16  # kernels see layers padded to a multiple of this many neurons: whole vectors
 PIECES = 4  # the least number of pieces that a backward pass is cut into
 

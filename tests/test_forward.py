@@ -139,7 +139,7 @@ def test_float32_spike_counts_and_times_follow_float64():
 
 def test_a_permuted_batch_gives_permuted_results():
     rng = np.random.default_rng(2)
-    weights = rng.normal(0.5, 2.0, (10, 300)).astype(np.float32)
+    weights = rng.normal(0.5, 2.0, (10, 1700)).astype(np.float32)
     samples = [(rng.uniform(0, 1.5, 20), rng.integers(0, 10, 20)) for _ in range(7)]
     trains = SpikeTrains.from_samples(samples, 10)
     net = Network([(weights, Neuron(0.5, 1.0, 1.0))], Scheme("ps", 3, 0.1), 2.0)

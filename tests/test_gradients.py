@@ -141,7 +141,7 @@ def test_piggyback_equals_adjusted_for_exact_with_dense():
 def test_gradients_are_sums_over_the_batch_and_tiles(dtype):
     """Several samples, chunks and tiles of neurons give the sum of the single samples."""
     rng = np.random.default_rng(6)
-    weights = [rng.normal(0.3, 1.0, (6, 450)).astype(dtype), rng.normal(0.1, 0.3, (450, 3))]
+    weights = [rng.normal(0.3, 1.0, (6, 1800)).astype(dtype), rng.normal(0.1, 0.3, (1800, 3))]
     weights[1] = weights[1].astype(dtype)
     neurons = [Neuron(0.5, 1.0, 1.0), Neuron(0.5, 1.0, 1.0)]
     samples = [(rng.uniform(0, 1.5, 9), rng.integers(0, 6, 9)) for _ in range(11)]

@@ -284,7 +284,7 @@ def test_adam_equals_its_textbook_form(dtype):
 @pytest.mark.parametrize("threads", [1, 3, 4])
 def test_results_do_not_depend_on_the_number_of_threads(in_tmp, threads):
     """A batch whose size no number of threads divides, wide layers of several tiles."""
-    options = ["--hidden", "430", "--batch-size", "7", "--quiet", "--epochs", "1"]
+    options = ["--hidden", "1700", "--batch-size", "7", "--quiet", "--epochs", "1"]
     assert run(*options, "--output", "a.h5") == 0
     process = command(*options, "--output", "b.h5", "--threads", str(threads))
     _, error = process.communicate(timeout=300)
