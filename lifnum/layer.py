@@ -118,7 +118,8 @@ def tile_width(n_post):
 @parallel_kernel
 def build_steps(d, times, offsets, steps):
     """Merge the grid and the input times of every sample, and tabulate the propagators."""
-    for sample in prange(len(offsets) - 1):
+    for turn in prange(len(offsets) - 1):
+        sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
         _build_sample(d, times, offsets[sample], offsets[sample + 1], sample, steps)
 
 
@@ -278,7 +279,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
     n_spikes = 0
     first = steps.first[sample]
     last = first + steps.count[sample]
-    now = 0
+    now = np.int64(0)  # a literal would have the inlined kernels compiled for it as well
     for step in range(first, last):
         stop = steps.stop[step]
         while i + 2 < stop:
@@ -466,7 +467,7 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
     q = len(spikes) - 1
     # behind the last spike the adjoint is zero
     step = spikes[q].step if q >= 0 else first - 1
-    now = 0
+    now = np.int64(0)
     while step >= first:
         _adjoint(lam, now, *_row(steps.propagators, step))
         after, now = now, 2 - now
@@ -649,7 +650,7 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
     q = len(spikes) - 1
     # behind the last spike the adjoint is zero
     step = spikes[q].step if q >= 0 else first - 1
-    now = 0
+    now = np.int64(0)
     while step >= first:
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
