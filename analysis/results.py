@@ -18,6 +18,7 @@ import numpy as np
 
 from analysis import statistics
 from lifnum import cli, transfer
+from lifnum.hdf5 import one_line
 from lifnum.network import Scheme
 from lifnum.trace import EPOCHS, Trace, TraceError, check_config
 
@@ -146,7 +147,7 @@ def _from_aggregate(path):
             for name in ("notes", "commands"):
                 tables[name] = [line.decode() for line in tables[name]["text"]]
     except _READ_ERRORS as error:
-        raise ValueError(f"{path}: {_line(error)}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
     return Results(**tables)
 
 
@@ -207,10 +208,6 @@ def _text(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _line(error):
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _read(path):
     """({table: rows}, command) of one file; ValueError names what is wrong with it."""
     kind = None
@@ -220,7 +217,7 @@ def _read(path):
     except OSError:
         pass  # perhaps still open in its writer: what reads a trace can tell
     except _READ_ERRORS as error:
-        raise ValueError(f"damaged ({_line(error)})") from None
+        raise ValueError(f"damaged ({one_line(error)})") from None
     if kind == KIND:
         return {}, ""
     if kind == transfer.KIND:
@@ -262,7 +259,7 @@ def _read_trace(trace):
             "cpu": str(header.get("cpu", "")),
         }
     except _READ_ERRORS as error:
-        raise TraceError(f"its header is damaged ({_line(error)})") from None
+        raise TraceError(f"its header is damaged ({one_line(error)})") from None
     names = [name for name in TABLES["curves"] if name != "run"]
     columns = [epochs[name] for name in names]
     row["curve"] = [dict(zip(names, values)) for values in zip(*columns)]

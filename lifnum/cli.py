@@ -12,6 +12,7 @@ import numba
 from lifnum import device
 from lifnum.crossing import INTERPOLATIONS
 from lifnum.datasets import NAMES
+from lifnum.hdf5 import one_line
 from lifnum.integrators import METHODS
 from lifnum.network import DEVICES, GRADIENTS, Scheme
 
@@ -185,7 +186,7 @@ def set_threads(n, argv=None):
 
 def show_warnings_in_one_line():
     def show(message, category, filename, lineno, file=None, line=None):
-        print(f"warning: {_line(message)}", file=sys.stderr)
+        print(f"warning: {one_line(message)}", file=sys.stderr)
 
     warnings.showwarning = show
 
@@ -198,14 +199,10 @@ def run(program, main, argv=None):
     except BrokenPipeError:
         return 1
     except INPUT_ERRORS as error:
-        print(f"{program}: {_line(error)}", file=sys.stderr)
+        print(f"{program}: {one_line(error)}", file=sys.stderr)
         return 2
     except (OSError, ArithmeticError, MemoryError) as error:
-        print(f"{program}: {_line(error)}", file=sys.stderr)
+        print(f"{program}: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def _line(error):
-    return " ".join(str(error).split()) or type(error).__name__

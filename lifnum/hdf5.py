@@ -63,6 +63,11 @@ def open_file(path, is_written):
     return h5py.File(io.BytesIO(content), "r", libver="latest")
 
 
+def one_line(error):
+    """The message of an error in one line: HDF5's may have several, others none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def write_attributes(file, values):
     """Write root attributes, text with a fixed length: HDF5 has no checksum over other text."""
     for name, value in values.items():

@@ -420,7 +420,7 @@ def _refusal(path, error):
     number = re.search(r"errno = (\d+)", str(error))
     number = int(number[1]) if number else getattr(error, "errno", None)
     if number is None:
-        return OSError(f"{path}: can not be written ({_line(error)})")
+        return OSError(f"{path}: can not be written ({hdf5.one_line(error)})")
     return OSError(number, f"can not be written: {os.strerror(number)}", str(path))
 
 
@@ -471,7 +471,7 @@ class Trace:
                 time.sleep(0.01)
                 settled = not written and self.path.stat().st_mtime_ns == before
                 if attempt == tries - 1 or settled:
-                    raise TraceError(f"{self.path}: damaged ({_line(error)})") from None
+                    raise TraceError(f"{self.path}: damaged ({hdf5.one_line(error)})") from None
         raise AssertionError
 
     def _read_header(self):
@@ -511,7 +511,7 @@ class Trace:
                 raise
             except _READ_ERRORS as error:
                 if attempt == tries - 1 or (attempt > 1 and self.status_code() != 0):
-                    raise TraceError(f"{self.path}: damaged ({_line(error)})") from None
+                    raise TraceError(f"{self.path}: damaged ({hdf5.one_line(error)})") from None
                 time.sleep(0.01)
         raise AssertionError
 
@@ -632,11 +632,6 @@ def check_config(path, config):
             raise ValueError(f"seed is {config['seed']!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TraceError(
-            f"{path}: the configuration is not one of lifnum.train ({_line(error)})"
+            f"{path}: the configuration is not one of lifnum.train ({hdf5.one_line(error)})"
         ) from None
     return config
-
-
-def _line(error):
-    text = str(error).splitlines()
-    return text[0] if text else type(error).__name__

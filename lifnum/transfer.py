@@ -149,7 +149,7 @@ def read_transfer(path):
     except TransferError:
         raise
     except _READ_ERRORS as error:
-        raise TransferError(f"{path}: damaged, or no HDF5 file ({_line(error)})") from None
+        raise TransferError(f"{path}: damaged, or no HDF5 file ({hdf5.one_line(error)})") from None
     if "schemes" not in tables or _digest(header, tables) != header.get("digest"):
         raise TransferError(f"{path}: damaged (its digest does not match)")
     header["config"] = json.loads(header["config"])
@@ -543,8 +543,3 @@ def _cosine_and_norm(gradient, other):
     a, b = np.linalg.norm(gradient), np.linalg.norm(other)
     cosine = np.vdot(gradient / a, other / b) if a > 0 and b > 0 else np.nan
     return cosine, a / b if b > 0 else np.nan
-
-
-def _line(error):
-    text = str(error).splitlines()
-    return text[0] if text else type(error).__name__
