@@ -4,7 +4,7 @@ A thread is a neuron, a block a tile of neurons of one sample; backward, of one 
 each after the other, so that a thread alone adds to its column of the gradient: no atomics. The
 table of steps and the rows of weights that inputs select are read once per block, through shared
 memory; weights and records lie so that neighbouring threads read neighbouring addresses. All
-formulas are those of the CPU, called here. Symbols as in layer.py.
+formulas are those of the CPU, called here. Symbols as in layer.py and adjoint.py.
 """
 
 from typing import NamedTuple

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifnum import integrators, layer
+from lifnum import adjoint, integrators, layer
 from lifnum.crossing import INTERPOLATIONS
 from lifnum.device import require as require_gpu
 from lifnum.device import to_device, to_host
@@ -308,7 +308,7 @@ class Layer:
         if adjusted and missing:
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
         inputs, slots, pieces, counts = self._run
-        n_chunks = max(1, min(len(inputs), -(-layer.PIECES // max(1, self.n_tiles))))
+        n_chunks = max(1, min(len(inputs), -(-adjoint.PIECES // max(1, self.n_tiles))))
         w = self.weights if self._padded is None else self._padded
         total = np.empty(self.weights.shape, w.dtype)
         if n_chunks == 1 and self._padded is None:
@@ -324,13 +324,13 @@ class Layer:
             states = self._states
             if states is None:
                 states = np.empty((0, 2, 0), self.weights.dtype)
-            layer.backward_adjusted(
+            adjoint.backward_adjusted(
                 *common, slots, pieces, counts, states, d_times, d_w, d_in, constant
             )
         else:
-            layer.backward_piggyback(*common, slots, counts, d_times, d_w, d_in, constant)
-        squares = np.empty((layer.PIECES, total.shape[1]))
-        layer.sum_chunks(d_w, total, squares)
+            adjoint.backward_piggyback(*common, slots, counts, d_times, d_w, d_in, constant)
+        squares = np.empty((adjoint.PIECES, total.shape[1]))
+        adjoint.sum_chunks(d_w, total, squares)
         self.gradient_norm = float(np.sqrt(squares.sum()))
         self.n_constant = int(constant.sum())
         return total, d_in.sum(axis=0) if input_gradient else None
