@@ -9,12 +9,7 @@ from numba import prange
 
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import analytical_spike_adjoint, rest_adjoint, spike_adjoint
-from lifnum.integrators import (
-    EXACT,
-    exact_propagator,
-    propagator_derivative,
-    remaining_propagator,
-)
+from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, remaining_propagator
 from lifnum.layer import LANES, add_row
 
 PIECES = 4  # the least number of pieces that a backward pass is cut into
@@ -61,7 +56,7 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
     q = len(spikes) - 1
     # behind the last spike the adjoint is zero
     step = spikes[q].step if q >= 0 else first - 1
-    now = np.int64(0)
+    now = np.int64(0)  # no literal: see `layer`
     while step >= first:
         _adjoint(lam, now, *_row(steps.propagators, step))
         after, now = now, 2 - now
@@ -244,7 +239,7 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
     q = len(spikes) - 1
     # behind the last spike the adjoint is zero
     step = spikes[q].step if q >= 0 else first - 1
-    now = np.int64(0)
+    now = np.int64(0)  # no literal: see `layer`
     while step >= first:
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
