@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lifnum.compiler import allocating_kernel
+from lifnum.compiler import kernel
 from lifnum.spikes import SpikeTrains
 
 
@@ -67,13 +67,13 @@ def _sorted_by_level(levels, times, spikes):
     offsets = np.zeros(n + 1, np.int64)
     np.cumsum(spikes[levels].sum(axis=1), out=offsets[1:])
     new_times, new_indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
-    _counting_sort(levels, times, spikes, offsets, new_times, new_indices)
+    place = np.empty(len(times) + 1, np.int64)
+    _counting_sort(levels, times, spikes, offsets, place, new_times, new_indices)
     return SpikeTrains._trusted(new_times, new_indices, offsets, n_pixels)
 
 
-@allocating_kernel
-def _counting_sort(levels, times, spikes, offsets, new_times, new_indices):
-    place = np.empty(len(times) + 1, np.int64)
+@kernel
+def _counting_sort(levels, times, spikes, offsets, place, new_times, new_indices):
     for sample in range(len(levels)):
         place[:] = 0
         for pixel in range(levels.shape[1]):

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from lifnum.compiler import allocating_kernel, inlined_kernel, kernel, parallel_kernel
+from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
 from lifnum.integrators import curvature_bound, propagator, remaining_propagator
 
@@ -64,6 +64,7 @@ class Dynamics(NamedTuple):
     interpolation: int
     theta: float  # theta and reset = theta - delta_theta are rounded to the type of the state
     reset: float
+    bar: float  # that the crossing flag compares with
     max_spikes: int
     dt: float
     n_grid: int  # number of grid steps in [0, duration]; 0: no grid
@@ -174,7 +175,7 @@ def _advance(state, now, row, flags, propagators, step, bar):
     By LANES: this loop, with more arrays than the others, leaves up to 31 neurons to scalar code
     (half the time of ten neurons) unless its length is known.
 
-    state (4, n): rows now and now + 1 hold (I, u) before, the two others receive them after.
+    state: rows now and now + 1 hold (I, u) before, the two others receive them after.
     """
     real = state.dtype.type
     after = 2 - now
@@ -194,13 +195,13 @@ def _advance(state, now, row, flags, propagators, step, bar):
 
 
 @inlined_kernel
-def _flagged(words, found):
+def _flagged(words, n_flags, found):
     """Write the indices of the words that hold a flag to found; returns their number.
 
     Without a branch a word: which ones hold a flag can not be predicted.
     """
     n = 0
-    for word in range(len(words)):
+    for word in range(n_flags // 8):
         found[n] = word
         n += words[word] != 0
     return n
@@ -221,44 +222,36 @@ def _add_rows(target, row, first, second):
 
 
 @parallel_kernel
-def forward(d, offsets, indices, w, width, steps, spikes, pieces, counts, capped, suppressed, bad,
-            states):  # fmt: skip
+def forward(d, offsets, indices, w, width, steps, spikes, pieces, tallies, flags, words, states):
     """Simulate every tile of every sample.
 
     spikes (batch, tiles, capacity) receives the first `capacity` spikes of each, in the order of
-    their steps, neurons and times, and pieces, unless it is empty, what they ended; counts (batch,
-    tiles) how many there were. capped and
-    suppressed (batch, tiles) count neurons at the cap and those whose next spike it suppressed;
-    bad marks where the state overflowed. states (steps, 2, n_post), or empty: (I, u) at the start
-    of every step, after its inputs.
+    their steps, neurons and times, and pieces, unless it is empty, what they ended. tallies (4,
+    batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
+    many it suppressed a spike; whether the state overflowed. states (steps, 2, n_post), or empty:
+    (I, u) at the start of every step, after its inputs. flags (tiles, batch, width), bool, are
+    scratch; words are the same bytes, eight at a time.
     """
     batch, n_tiles, _ = spikes.shape
     for piece in prange(n_tiles * batch):
         tile, sample = piece // batch, piece % batch
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
-        n = high - low
-        flags = np.zeros(n, np.bool_)
-        counts[sample, tile], capped[sample, tile], suppressed[sample, tile], ok = _forward_sample(
+        _forward_sample(
             d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
-            pieces[sample, tile], states, np.zeros((4, n), w.dtype), np.zeros(n, w.dtype), flags,
-            flags.view(np.uint64), np.empty(n // 8 + 1, np.int64), np.zeros(n, np.int64),
-            np.zeros(n, np.bool_), np.empty(d.order + 1),
+            pieces[sample, tile], tallies[:, sample, tile], flags[tile, sample],
+            words[tile, sample], states, np.zeros((5, high - low), w.dtype),
+            np.zeros((3, high - low), np.int32), np.empty(d.order + 1),
         )  # fmt: skip
-        bad[sample, tile] = not ok
 
 
 @kernel
-def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, states, state,
-                    nothing, flags, words, found, emitted, suppressed, scratch):  # fmt: skip
-    """One tile of one sample; the arrays from `state` on are scratch, most of them zero at first.
-
-    `words` are the flags, eight at a time.
-    """
+def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, flags,
+                    words, states, state, counters, scratch):  # fmt: skip
+    """One tile of one sample; state and counters are zero at first."""
+    nothing, emitted, suppressed, found = state[4], counters[0], counters[1], counters[2]
     n = high - low
     real = w.dtype.type
     theta = real(d.theta)
-    # no crossing may go unflagged for the rounding of the flag's own terms
-    bar = d.theta * (1.0 - 8.0 * np.finfo(w.dtype).eps) if d.interpolation == DENSE else d.theta
     delta = d.theta - d.reset
     n_spikes = 0
     first = steps.first[sample]
@@ -274,10 +267,10 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
             i += 1
         if i < stop:
             row = w[indices[i], low:high]
-            _advance(state, now, row, flags, steps.propagators, step, bar)
+            _advance(state, now, row, flags, steps.propagators, step, d.bar)
             i += 1
         else:
-            _advance(state, now, nothing, flags, steps.propagators, step, bar)
+            _advance(state, now, nothing, flags, steps.propagators, step, d.bar)
         if len(states) > 0:
             for j in range(n):
                 states[step, 0, low + j] = state[now, j]
@@ -285,12 +278,12 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
         before, now = now, 2 - now
         start = steps.start[step]
         end = steps.start[step + 1] if step + 1 < last else d.duration
-        for k in range(_flagged(words, found)):
+        for k in range(_flagged(words, n, found)):
             bits = words[found[k]]
             while bits != 0:  # a bit a flag
                 j = 8 * found[k] + (trailing_zeros(bits) >> 3)
                 bits &= bits - np.uint64(1)
-                if suppressed[j]:
+                if suppressed[j] != 0:
                     continue
                 i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
                 i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
@@ -298,7 +291,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     if state[now + 1, j] < theta:
                         continue
                     if emitted[j] == d.max_spikes:
-                        suppressed[j] = True
+                        suppressed[j] = 1
                         continue
                     emitted[j] += 1
                     state[now + 1, j] = real(u1 - delta)
@@ -317,7 +310,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     if s < 0.0:
                         break
                     if emitted[j] == d.max_spikes:
-                        suppressed[j] = True
+                        suppressed[j] = 1
                         break
                     emitted[j] += 1
                     spiked = True
@@ -341,32 +334,32 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
         finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
         n_capped += emitted[j] == d.max_spikes
         n_suppressed += suppressed[j]
-    return n_spikes, n_capped, n_suppressed, finite
+    tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
 
 
 @parallel_kernel
 def collect(d, spikes, counts, offsets, times, indices):
     """Write every sample's spikes sorted by (time, neuron), and each spike's rank among all."""
     for sample in prange(len(spikes)):
-        _collect_sample(d.duration, spikes[sample], counts[sample], offsets[sample],
-                        times[offsets[sample] : offsets[sample + 1]],
-                        indices[offsets[sample] : offsets[sample + 1]])  # fmt: skip
+        first, last = offsets[sample], offsets[sample + 1]
+        _collect_sample(d.duration, spikes[sample], counts[sample], first, times[first:last],
+                        indices[first:last], np.zeros(last - first + 1, np.int64),
+                        np.empty(last - first, np.int64))  # fmt: skip
 
 
-@allocating_kernel
-def _collect_sample(duration, spikes, counts, offset, times, indices):
+@kernel
+def _collect_sample(duration, spikes, counts, offset, times, indices, place, source):
+    """One sample; place (n + 1,), zero at first, and source (n,) are scratch."""
     n = len(times)
     if n == 0:
         return
     # bucket sort by time, one spike a bucket on average, finished by insertion
-    place = np.zeros(n + 1, np.int64)
     scale = n / duration
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
             place[min(int(spikes[tile, slot].time * scale), n - 1) + 1] += 1
     for bucket in range(n):
         place[bucket + 1] += place[bucket]
-    source = np.empty(n, np.int64)
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
             q = spikes[tile, slot]

@@ -83,12 +83,12 @@ def _end(d, steps, step, last):
 
 
 @cuda.jit
-def forward(d, bar, offsets, indices, w, steps, records, counts, suppressed, bad, states):
+def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, states):
     """Simulate every tile of every sample.
 
-    bar: potential above which a crossing is possible. counts, suppressed and bad (batch, n_post):
-    spikes, also those beyond the capacity of the records; whether the cap suppressed one; whether
-    the state overflowed. states (steps, 2, n_post) or empty: (I, u) at the start of every step.
+    counts, suppressed and bad (batch, n_post): spikes, also those beyond the capacity of the
+    records; whether the cap suppressed one; whether the state overflowed. states (steps, 2, n_post)
+    or empty: (I, u) at the start of every step.
     """
     n = w.shape[1]
     n_tiles = (n + cuda.blockDim.x - 1) // cuda.blockDim.x
@@ -102,7 +102,7 @@ def forward(d, bar, offsets, indices, w, steps, records, counts, suppressed, bad
     rows = cuda.shared.array(STAGED, np.int32)
     scratch = cuda.local.array(SCRATCH, np.float64)
     real = w.dtype.type
-    theta, bar = real(d.theta), real(bar)
+    theta, bar = real(d.theta), real(d.bar)
     capacity = records.time.shape[1]
     current, potential = real(0.0), real(0.0)
     emitted, silenced = 0, False

@@ -165,11 +165,14 @@ class Scheme:
                 f"below theta in {dtype}; accepted: both within the range of {dtype}"
             )
         n_grid = layer.grid_steps(self.dt, duration) if self.dt is not None else 0
+        # no crossing may go unflagged for the rounding of the flag's own terms
+        rounding = 8.0 * np.finfo(dtype).eps if self.interpolation == "dense" else 0.0
         return layer.Dynamics(
             *method,
             INTERPOLATIONS[self.interpolation],
             float(theta),
             float(reset),
+            float(theta) * (1.0 - float(rounding)),
             int(neuron.max_spikes),
             float(self.dt or 0.0),
             n_grid,
@@ -231,8 +234,9 @@ class Layer:
         self._tabulate(inputs)
         w = self._kernel_weights()
         shape = (batch, self.n_tiles)
-        counts, capped, suppressed = (np.zeros(shape, np.int64) for _ in range(3))
-        bad = np.zeros(shape, np.bool_)
+        tallies = np.zeros((4, *shape), np.int64)
+        counts, capped, suppressed, bad = tallies
+        flags = np.empty((self.n_tiles, batch, self.width), np.bool_)
         rows = len(self._table[2]) if keep_states else 0
         states = np.empty((rows, 2, w.shape[1]), w.dtype)
         while True:
@@ -247,7 +251,7 @@ class Layer:
                 pieces = self._pieces = np.empty(slots.shape, layer.PIECE)
             pieces = pieces[:batch]
             layer.forward(self.dynamics, inputs.offsets, inputs.indices, w, self.width,
-                          self._steps, slots, pieces, counts, capped, suppressed, bad,
+                          self._steps, slots, pieces, tallies, flags, flags.view(np.uint64),
                           states)  # fmt: skip
             most = counts.max(initial=0)
             if most <= slots.shape[2]:

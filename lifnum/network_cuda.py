@@ -121,8 +121,6 @@ class DeviceLayer:
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         series = device.argument(xp.asarray(self.dynamics.series))
         self._d = self.dynamics._replace(series=series)
-        rounding = 8.0 * float(np.finfo(weights.dtype).eps) if self._d.interpolation == DENSE else 0
-        self._bar = self.dynamics.theta * (1.0 - rounding)
         self.spikes = None
         self.n_capped = self.n_suppressed = self.n_steps = self.n_constant = 0
         self.gradient_norm = 0.0
@@ -152,7 +150,7 @@ class DeviceLayer:
             )  # fmt: skip
             if batch and n:
                 layer_cuda.forward[batch * self.n_tiles, self._threads](
-                    self._d, self._bar, inputs.offsets, inputs.indices, w, steps, records, counts,
+                    self._d, inputs.offsets, inputs.indices, w, steps, records, counts,
                     suppressed, bad, states,
                 )  # fmt: skip
             numbers = [0] * 6

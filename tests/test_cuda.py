@@ -59,7 +59,7 @@ def signatures(real):
     return {
         "build_steps": (d, types.Tuple((times, offsets)), steps),
         "tabulate": (d, steps, types.boolean, table),
-        "forward": (d, f8, *common, records, counts, flags, flags, w3),
+        "forward": (d, *common, records, counts, flags, flags, w3),
         "compact": (records, counts, offsets, times, indices, indices),
         "backward_adjusted": (*before, w3, *after),
         "backward_piggyback": (*before, *after),
