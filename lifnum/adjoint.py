@@ -20,8 +20,8 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
                       d_out, d_w, d_in, constant):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
-    d_out: dL/dt of every output spike, by rank. Adds to d_w (chunks, n_pre, n_post); writes
-    d_in (tiles, inputs) unless it is empty (only then are states read); constant (chunks, tiles)
+    d_out: dL/dt of every output spike, by rank. Writes d_w (chunks, n_pre, n_post); adds to d_in
+    (tiles, inputs), unless it is empty, and only then reads states; constant (chunks, tiles)
     counts the spikes that passed no gradient because u did not rise at them.
     """
     batch, n_tiles, _ = spikes.shape

@@ -22,6 +22,12 @@ DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
 
 
+def python():
+    """This interpreter as one would call it from here: an environment need not be active."""
+    here = os.path.relpath(sys.executable)
+    return "python" if here.startswith(os.pardir) else here
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line; its epilog keeps its line breaks."""
 

@@ -614,11 +614,11 @@ def _run(args, output, lock, threads, signals):
         row = run.train(args.quiet, signals)
     except Interrupted as error:
         print(f"stopped in epoch {trainer.epoch + 1}; what was learnt is in {output}; go on with\n"
-              f"    python -m lifnum.train --resume {output}")  # fmt: skip
+              f"    {cli.python()} -m lifnum.train --resume {output}")  # fmt: skip
         return error.args[0]
     if row is not None:
         print(f"test accuracy {100 * row['test_accuracy']:.2f} %")
-    print(f"trace in {output}; draw it with\n    python -m analysis.training {output}")
+    print(f"trace in {output}; draw it with\n    {cli.python()} -m analysis.training {output}")
     return 0
 
 

@@ -121,7 +121,6 @@ def test_no_crossing_goes_unflagged(method, dtype):
     """
     rng = np.random.default_rng(0)
     n_steps, n = 400, 2500
-    eps = np.finfo(dtype).eps
     unflagged = 0
     for k in range(n_steps):
         taus = cases.TIME_CONSTANTS[k % len(cases.TIME_CONSTANTS)]
@@ -137,7 +136,7 @@ def test_no_crossing_goes_unflagged(method, dtype):
         assert p[1] == tabulate(d, np.array([h]))[1, 0]
         state, flags = np.array([i0, u0, i0, u0]), np.zeros(len(u0), np.bool_)
         nothing = np.zeros_like(i0)
-        layer._advance(state, 0, nothing, flags, p[None], 0, THETA * (1.0 - 8.0 * eps))
+        layer._advance(state, 0, nothing, flags, p[None], 0, d.bar)
         next_u = state[3]
         wide_i, wide_u = i0.astype(float), u0.astype(float)
         lengths = np.full(len(u0), h)
