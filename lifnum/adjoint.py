@@ -10,22 +10,72 @@ from numba import prange
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import analytical_spike_adjoint, rest_adjoint, spike_adjoint
 from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, remaining_propagator
-from lifnum.layer import LANES, add_row
+from lifnum.layer import step_end
+from lifnum.vectors import LANES, add, filled, load, store, total
 
-PIECES = 4  # the least number of pieces that a backward pass is cut into
+# A backward pass is cut into 2 to 8 pieces: what all chunks add up to is read once more at the end,
+# so that a chunk of fewer samples would cost more than it gains.
+PIECES = 2, 8
+SAMPLES = 25
+BLOCKS = 8  # of rows of a gradient, each of which is summed by one thread
+
+
+def chunks(batch, n_tiles):
+    """Number of chunks of samples of a backward pass."""
+    fewest, most = (-(-pieces // max(1, n_tiles)) for pieces in PIECES)
+    return max(1, min(batch, max(fewest, min(most, batch // SAMPLES))))
+
+
+@kernel
+def _count(constant):
+    n = 0
+    for chunk in range(constant.shape[0]):
+        for tile in range(constant.shape[1]):
+            n += constant[chunk, tile]
+    return n
+
+
+@parallel_kernel
+def sum_chunks(d_w, gradient):
+    """Combine the chunks' gradients (chunks, n_pre, padded n_post) in a fixed order.
+
+    gradient (n_pre, n_post) may be the first chunk itself where it is the only one. Returns its
+    Euclidean norm.
+    """
+    n_rows, n_post = gradient.shape
+    squares = np.empty((BLOCKS, n_post))
+    for block in prange(BLOCKS):
+        squares[block] = 0.0
+        for row in range(block * n_rows // BLOCKS, (block + 1) * n_rows // BLOCKS):
+            if len(d_w) > 1 or d_w.shape[2] > n_post:
+                for j in range(n_post):
+                    gradient[row, j] = d_w[0, row, j]
+            for chunk in range(1, len(d_w)):
+                for j in range(n_post):
+                    gradient[row, j] += d_w[chunk, row, j]
+            for j in range(n_post):
+                squares[block, j] += np.float64(gradient[row, j]) * np.float64(gradient[row, j])
+    norm = 0.0
+    for block in range(BLOCKS):
+        norm += _sum(squares[block])
+    return np.sqrt(norm)
 
 
 @parallel_kernel
 def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, counts, states,
-                      d_out, d_w, d_in, constant):  # fmt: skip
+                      d_out, d_w, gradient, d_in):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
-    d_out: dL/dt of every output spike, by rank. Writes d_w (chunks, n_pre, n_post); adds to d_in
-    (tiles, inputs), unless it is empty, and only then reads states; constant (chunks, tiles)
-    counts the spikes that passed no gradient because u did not rise at them.
+    d_out: dL/dt of every output spike, by rank. Writes the gradient (n_pre, n_post) by way of d_w
+    (chunks, n_pre, padded n_post), see `sum_chunks`; adds to d_in (tiles, inputs), unless it is
+    empty, and only then reads states.
+
+    Returns the norm of the gradient and the number of spikes that passed none because u did not
+    rise at them.
     """
     batch, n_tiles, _ = spikes.shape
     n_chunks = len(d_w)
+    constant = np.empty((n_chunks, n_tiles), np.int64)
     for piece in prange(n_tiles * n_chunks):
         tile, chunk = piece // n_chunks, piece % n_chunks
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
@@ -33,20 +83,23 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         lam = np.empty((4, n), w.dtype)
         end_terms = np.empty(n)
         lost = 0
-        for row in range(len(w)):
-            d_w[chunk, row, low:high] = 0
+        fresh = np.ones(len(w), np.bool_)
         for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
             lost += _adjusted_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
-                d_w[chunk], d_in[min(tile, len(d_in) - 1)], lam, end_terms,
+                d_w[chunk], d_in[min(tile, len(d_in) - 1)], lam, end_terms, fresh,
             )  # fmt: skip
+        for row in range(len(w)):
+            if fresh[row]:
+                d_w[chunk, row, low:high] = 0
         constant[chunk, tile] = lost
+    return sum_chunks(d_w, gradient), _count(constant)
 
 
 @kernel
 def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spikes, pieces, states,
-                     d_out, d_w, d_in, lam, end_terms):  # fmt: skip
+                     d_out, d_w, d_in, lam, end_terms, fresh):  # fmt: skip
     real = w.dtype.type
     lam[:] = 0
     lost = 0
@@ -61,7 +114,7 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
         _adjoint(lam, now, *_row(steps.propagators, step))
         after, now = now, 2 - now
         if input_gradient:
-            h = (steps.start[step + 1] if step + 1 < last else d.duration) - steps.start[step]
+            h = step_end(d, steps, step, last) - steps.start[step]
             da, dc, db = propagator_derivative(d, h)
             _length_terms(lam, after, states, step, low, da, dc, db, end_terms)
         spike_terms = 0.0
@@ -91,7 +144,7 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
         i = steps.stop[step - 1] if step > first else first_input
         stop = steps.stop[step]
         for k in range(i, stop):
-            _collect_row(d_w[indices[k], low:high], lam, now)
+            _collect_row(d_w, indices[k], low, lam, now, fresh)
         if input_gradient:
             end_time = _sum(end_terms)
             if step + 1 < last and stop < steps.stop[step + 1]:
@@ -113,27 +166,28 @@ def _row(propagators, step):
 @inlined_kernel
 def _adjoint(lam, after, a, c, b):
     """Adjoint of one step of all neurons of a tile: from rows after, after + 1 to the others."""
-    if lam.shape[1] == LANES:  # a length that the compiler knows: see `_advance`
-        _adjoint_of(lam, after, a, c, b, LANES)
-    else:
-        _adjoint_of(lam, after, a, c, b, lam.shape[1])
-
-
-@inlined_kernel
-def _adjoint_of(lam, after, a, c, b, n):
     real = lam.dtype.type
     a, c, b = real(a), real(c), real(b)
     now = 2 - after
-    for j in range(n):
-        lam[now, j] = a * lam[after, j] + c * lam[after + 1, j]
-        lam[now + 1, j] = b * lam[after + 1, j]
+    for block in range(lam.shape[1] // LANES):
+        j = LANES * block
+        lam_i, lam_u = load(lam, after, j), load(lam, after + 1, j)
+        store(lam, now, j, a * lam_i + c * lam_u)
+        store(lam, now + 1, j, b * lam_u)
 
 
 @inlined_kernel
-def _collect_row(target, lam, now):
-    """target += lam_i, over the neurons of a tile."""
-    for j in range(lam.shape[1]):
-        target[j] += lam[now, j]
+def _collect_row(d_w, row, low, lam, now, fresh):
+    """d_w[row] += lam_i, over the neurons of a tile; a fresh row counts as zero."""
+    if fresh[row]:
+        fresh[row] = False
+        for block in range(lam.shape[1] // LANES):
+            j = LANES * block
+            store(d_w, row, low + j, load(lam, now, j))
+    else:
+        for block in range(lam.shape[1] // LANES):
+            j = LANES * block
+            add(d_w, row, low + j, load(lam, now, j))
 
 
 @inlined_kernel
@@ -179,58 +233,60 @@ def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam,
         zero_length += gain * states[step, 0, low + j] - leak
     d_in[stop - 1] += -zero_length if tied else start_time
     for k in range(stop - 1, i, -1):
-        zero_length += _time_gradient(d, w[indices[k], low:high], lam, now)
+        zero_length += _time_gradient(d, w, indices[k], low, lam, now)
         d_in[k] += zero_length
         d_in[k - 1] -= zero_length
 
 
 @inlined_kernel
-def _time_gradient(d, row, lam, now):
+def _time_gradient(d, w, row, low, lam, now):
     """Sum over neurons of w (lam_i / tau_s - lam_u): the jump of the Hamiltonian at an input.
 
-    In the type of the weights, in four interleaved parts, which the processor adds side by side.
+    In the type of the weights.
     """
-    real = row.dtype.type
+    real = w.dtype.type
     rate = real(1.0 / d.tau_s)
-    s0 = s1 = s2 = s3 = real(0.0)
-    for block in range(len(row) // 4):
-        j = 4 * block
-        s0 += row[j] * (rate * lam[now, j] - lam[now + 1, j])
-        s1 += row[j + 1] * (rate * lam[now, j + 1] - lam[now + 1, j + 1])
-        s2 += row[j + 2] * (rate * lam[now, j + 2] - lam[now + 1, j + 2])
-        s3 += row[j + 3] * (rate * lam[now, j + 3] - lam[now + 1, j + 3])
-    return np.float64((s0 + s1) + (s2 + s3))
+    gradient = filled(real(0.0))
+    for block in range(lam.shape[1] // LANES):
+        j = LANES * block
+        slope = rate * load(lam, now, j) - load(lam, now + 1, j)
+        gradient = gradient + load(w, row, low + j) * slope
+    return np.float64(total(gradient))
 
 
 @parallel_kernel
 def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_out,
-                       d_w, d_in, constant):  # fmt: skip
+                       d_w, gradient, d_in):  # fmt: skip
     """The analytical adjoint (BATS, EventProp) on the numerical spike times and currents.
 
     Between events the adjoint follows the exact solution, whatever the method of the forward pass.
-    Arguments as in `backward_adjusted`.
+    Arguments and results as in `backward_adjusted`.
     """
     batch, n_tiles, _ = spikes.shape
     n_chunks = len(d_w)
+    constant = np.empty((n_chunks, n_tiles), np.int64)
     for piece in prange(n_tiles * n_chunks):
         tile, chunk = piece // n_chunks, piece % n_chunks
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
         lam = np.empty((4, high - low), w.dtype)
         lost = 0
-        for row in range(len(w)):
-            d_w[chunk, row, low:high] = 0
+        fresh = np.ones(len(w), np.bool_)
         for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
             lost += _piggyback_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
-                d_in[min(tile, len(d_in) - 1)], lam,
+                d_in[min(tile, len(d_in) - 1)], lam, fresh,
             )  # fmt: skip
+        for row in range(len(w)):
+            if fresh[row]:
+                d_w[chunk, row, low:high] = 0
         constant[chunk, tile] = lost
+    return sum_chunks(d_w, gradient), _count(constant)
 
 
 @kernel
 def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spikes, d_out,
-                      d_w, d_in, lam):  # fmt: skip
+                      d_w, d_in, lam, fresh):  # fmt: skip
     real = w.dtype.type
     lam[:] = 0
     lost = 0
@@ -241,8 +297,7 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
     step = spikes[q].step if q >= 0 else first - 1
     now = np.int64(0)  # no literal: see `layer`
     while step >= first:
-        start = steps.start[step]
-        end = steps.start[step + 1] if step + 1 < last else d.duration
+        start, end = steps.start[step], step_end(d, steps, step, last)
         if d.code == EXACT:
             a, c, b = _row(steps.propagators, step)
         else:
@@ -274,33 +329,8 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
             lam[now, j], lam[now + 1, j] = real(a * l_i + c * l_u), real(b * l_u)
         i = steps.stop[step - 1] if step > first else first_input
         for k in range(i, steps.stop[step]):
-            _collect_row(d_w[indices[k], low:high], lam, now)
+            _collect_row(d_w, indices[k], low, lam, now, fresh)
             if len(d_in) > 0:
-                d_in[k] += _time_gradient(d, w[indices[k], low:high], lam, now)
+                d_in[k] += _time_gradient(d, w, indices[k], low, lam, now)
         step -= 1
     return lost
-
-
-@parallel_kernel
-def sum_chunks(d_w, total, squares):
-    """Combine the chunks' gradients (chunks, n_pre, padded n_post) in a fixed order.
-
-    total (n_pre, n_post), the first chunk itself where it is the only one; squares (blocks,
-    n_post) receives sums of its squares over blocks of rows.
-    """
-    n_blocks = len(squares)
-    for block in prange(n_blocks):
-        squares[block] = 0.0
-        for row in range(block * len(total) // n_blocks, (block + 1) * len(total) // n_blocks):
-            if len(d_w) > 1 or d_w.shape[2] > total.shape[1]:
-                for j in range(total.shape[1]):
-                    total[row, j] = d_w[0, row, j]
-            for chunk in range(1, len(d_w)):
-                add_row(total, row, d_w[chunk, row])
-            _add_squares(squares, block, total, row)
-
-
-@kernel
-def _add_squares(squares, block, total, row):
-    for j in range(total.shape[1]):
-        squares[block, j] += np.float64(total[row, j]) * np.float64(total[row, j])

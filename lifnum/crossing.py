@@ -14,6 +14,7 @@ from lifnum.integrators import (
     EXPONENTIAL_EULER,
     PS,
     is_concave,
+    is_square,
     propagator,
     propagator_and_derivative,
     significant_order,
@@ -226,18 +227,17 @@ def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
 
     Where both exponentials are powers of one, the root gives the propagator without any.
     """
-    if m.code == EXACT and interpolation != LINEAR and m.tau == 2.0 * m.tau_s:
+    if is_square(m) and interpolation != LINEAR:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)
         z = first_root_quadratic(theta - u0, q1, q2, 1.0 - b1, reached)
         if z < 0.0 and not reached:
             return NO_CROSSING, 1.0, 0.0, 1.0
-        b = 1.0 - z
+        b, s = 1.0 - z, h
         if z > 0.0 and b > b1:
             s = -m.tau * np.log1p(-z)
-            if s < h:
-                return s, b * b, m.tau * b * z, b
-        a, c, b = propagator(m, h)
-        return h, a, c, b
+        if not s < h:
+            s, z, b = h, 1.0 - b1, b1
+        return s, b * b, m.tau * b * z, b
     s = first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch)
     a, c, b = propagator(m, max(s, 0.0))
     return s, a, c, b

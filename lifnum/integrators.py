@@ -129,13 +129,19 @@ def propagator(m, h):
 
 
 @inlined_kernel
+def is_square(m):
+    """Whether both exponentials of the exact solution are powers of one: b, and a = b^2."""
+    return m.code == EXACT and m.tau == 2.0 * m.tau_s
+
+
+@inlined_kernel
 def remaining_propagator(m, rest, b_whole, b_part):
     """(a, c, b) of the rest of a step whose whole and whose part before have these b.
 
     The exact solution is a semigroup: with tau = 2 tau_s, where both exponentials are powers of
     one, a division does.
     """
-    if m.code == EXACT and m.tau == 2.0 * m.tau_s and b_whole > 0.0:
+    if is_square(m) and b_whole > 0.0:
         b = min(b_whole / b_part, 1.0)
         return b * b, m.tau * b * (1.0 - b), b
     return propagator(m, rest)

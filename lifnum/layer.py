@@ -6,6 +6,7 @@ Symbols: I, u synaptic current and membrane potential; (a, c, b) propagator; h, 
 w weights (n_pre, n_post), so that an input spike reads one row.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,20 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
-from lifnum.integrators import curvature_bound, propagator, remaining_propagator
+from lifnum.integrators import curvature_bound, is_square, propagator, remaining_propagator
+from lifnum.vectors import (
+    LANES,
+    NEAR,
+    add,
+    filled,
+    larger,
+    load,
+    log_of_decay,
+    lost_by_decay,
+    not_below,
+    rounded,
+    store,
+)
 
 # a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
 GRID_TOLERANCE = 1e-9
@@ -22,7 +36,7 @@ GRID_TOLERANCE = 1e-9
 # neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
 # core, but two threads gain less from that than from chunks of samples on the way back.
 TILE = 832
-LANES = 16  # kernels see layers padded to a multiple of this many neurons: whole vectors
+TURNS = 8  # spikes of a neuron in a step that `_fire` finds
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
 # through the caches four times a batch.
@@ -100,17 +114,11 @@ def tile_width(n_post):
     return padded(-(-n_post // max(1, round(n_post / TILE))))
 
 
-@parallel_kernel
-def build_steps(d, times, offsets, steps):
-    """Merge the grid and the input times of every sample, and tabulate the propagators."""
-    for turn in prange(len(offsets) - 1):
-        sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
-        _build_sample(d, times, offsets[sample], offsets[sample + 1], sample, steps)
-
-
 @kernel
-def _build_sample(d, times, i, last, sample, steps):
-    k = first = steps.first[sample]
+def merge(d, times, i, last, sample, steps):
+    """Merge the grid and the input times i .. last - 1 of a sample: all of `Steps` but numbers."""
+    k = first = i + sample * (d.n_grid + 1)
+    steps.first[sample] = first
     g = d.n_grid  # the next grid point; point n_grid is the duration
     if i < last:
         if d.interpolation == NONE:
@@ -152,103 +160,207 @@ def _build_sample(d, times, i, last, sample, steps):
         steps.stop[k] = i
         k += 1
     steps.count[sample] = k - first
-    for step in range(first, k):
-        end = steps.start[step + 1] if step + 1 < k else d.duration
-        h = end - steps.start[step]
-        a, c, b = propagator(d, h)
-        p = steps.propagators[step]
-        p[0], p[1], p[2], p[3], p[4] = a, c, b, 0.0, 0.0
-        if d.interpolation == DENSE:
-            # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
-            c_bound, b_bound = curvature_bound(d, h)
-            p[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
-            p[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
-
-
-# The loops over neurons index whole arrays: slicing one costs more than a step of ten neurons.
 
 
 @inlined_kernel
-def _advance(state, now, row, flags, propagators, step, bar):
-    """Add a row of inputs, then one step of all neurons of a tile; flags those that may spike.
+def step_end(d, steps, step, last):
+    """When a step ends; `last` is the one behind the last step of the sample."""
+    return steps.start[step + 1] if step + 1 < last else d.duration
 
-    By LANES: this loop, with more arrays than the others, leaves up to 31 neurons to scalar code
-    (half the time of ten neurons) unless its length is known.
 
-    state: rows now and now + 1 hold (I, u) before, the two others receive them after.
+@inlined_kernel
+def write_numbers(d, numbers, h, a, c, b):
+    """A row of the table of propagators, for a step of length h."""
+    numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] = a, c, b, 0.0, 0.0
+    if d.interpolation == DENSE:
+        # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
+        c_bound, b_bound = curvature_bound(d, h)
+        numbers[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
+        numbers[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
+
+
+@kernel
+def _tabulate(d, steps, sample, lanes):
+    """The propagators of a sample's steps; lanes (2 or more, LANES), float64, is scratch."""
+    first = steps.first[sample]
+    last = first + steps.count[sample]
+    for block in range(first, last, LANES):
+        n = min(LANES, last - block)
+        lanes[0] = 0.0
+        longest = 0.0
+        for lane in range(n):
+            step = block + lane
+            lanes[0, lane] = step_end(d, steps, step, last) - steps.start[step]
+            longest = max(longest, lanes[0, lane])
+        near = is_square(d) and longest < d.tau * (1.0 - NEAR)  # then exp(-h / tau) > NEAR
+        if near:
+            store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
+        for lane in range(n):
+            h = lanes[0, lane]
+            if near:
+                b = 1.0 - lanes[1, lane]
+                a, c = b * b, d.tau * b * lanes[1, lane]
+            else:
+                a, c, b = propagator(d, h)
+            write_numbers(d, steps.propagators[block + lane], h, a, c, b)
+
+
+@inlined_kernel
+def _add_row(state, now, w, row, low):
+    """Add a row of weights to I, over the neurons of a tile."""
+    for block in range(state.shape[1] // LANES):
+        j = LANES * block
+        add(state, now, j, load(w, row, low + j))
+
+
+@inlined_kernel
+def _add_rows(state, now, w, first, second, low):
+    """Two additions, one after the other, with one store: stores bound this loop."""
+    for block in range(state.shape[1] // LANES):
+        j = LANES * block
+        i0 = load(state, now, j) + load(w, first, low + j)
+        store(state, now, j, i0 + load(w, second, low + j))
+
+
+@inlined_kernel
+def _advance(state, now, w, row, low, propagators, step, bar, blocks, flags):
+    """Add a row of inputs, then one step of all neurons of a tile.
+
+    state: rows now and now + 1 hold (I, u) before, the two others receive them after. The blocks
+    of LANES neurons of which one may spike go to `blocks`, their flags, a bit a neuron, to
+    `flags`: without a branch, for which they are can not be predicted. Returns their number.
     """
     real = state.dtype.type
     after = 2 - now
     a, c, b = real(propagators[step, 0]), real(propagators[step, 1]), real(propagators[step, 2])
     c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
     bar = real(bar)
-    for block in range(state.shape[1] // LANES):
-        for lane in range(LANES):
-            j = LANES * block + lane
-            i0, u0 = state[now, j] + row[j], state[now + 1, j]
-            u1 = c * i0 + b * u0
-            state[now, j] = i0
-            state[after, j] = a * i0
-            state[after + 1, j] = u1
-            # a bound that overflowed may give NaN: that is flagged too
-            flags[j] = not max(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)) < bar
-
-
-@inlined_kernel
-def _flagged(words, n_flags, found):
-    """Write the indices of the words that hold a flag to found; returns their number.
-
-    Without a branch a word: which ones hold a flag can not be predicted.
-    """
     n = 0
-    for word in range(n_flags // 8):
-        found[n] = word
-        n += words[word] != 0
+    for block in range(state.shape[1] // LANES):
+        j = LANES * block
+        i0, u0 = load(state, now, j) + load(w, row, low + j), load(state, now + 1, j)
+        u1 = c * i0 + b * u0
+        store(state, now, j, i0)
+        store(state, after, j, a * i0)
+        store(state, after + 1, j, u1)
+        # a bound that overflowed may give NaN: that is flagged too
+        bits = not_below(larger(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)), bar)
+        blocks[n], flags[n] = block, bits
+        n += bits != 0
     return n
 
 
-@inlined_kernel
-def add_row(target, row, source):
-    """target[row] += source, over the neurons of a tile."""
-    for j in range(target.shape[1]):
-        target[row, j] += source[j]
-
-
-@inlined_kernel
-def _add_rows(target, row, first, second):
-    """Two additions, one after the other, with one store: stores bound this loop."""
-    for j in range(target.shape[1]):
-        target[row, j] = (target[row, j] + first[j]) + second[j]
-
-
 @parallel_kernel
-def forward(d, offsets, indices, w, width, steps, spikes, pieces, tallies, flags, words, states):
-    """Simulate every tile of every sample.
+def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states):
+    """Simulate a batch of input spikes; returns its output spikes, sorted by (time, neuron).
 
-    spikes (batch, tiles, capacity) receives the first `capacity` spikes of each, in the order of
-    their steps, neurons and times, and pieces, unless it is empty, what they ended. tallies (4,
-    batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
-    many it suppressed a spike; whether the state overflowed. states (steps, 2, n_post), or empty:
-    (I, u) at the start of every step, after its inputs. flags (tiles, batch, width), bool, are
-    scratch; words are the same bytes, eight at a time.
+    Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
+    spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
+    empty, what they ended. tallies (4, batch, tiles), int64: how many spikes there were; how many
+    neurons were at the cap, and at how many it suppressed a spike; whether the state overflowed.
+    states (steps, 2, n_post), or empty: (I, u) at the start of every step, after its inputs.
+
+    Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
+    no spikes where the capacity was too small or a state overflowed.
     """
-    batch, n_tiles, _ = spikes.shape
-    for piece in prange(n_tiles * batch):
-        tile, sample = piece // batch, piece % batch
-        low, high = tile * width, min((tile + 1) * width, w.shape[1])
-        _forward_sample(
-            d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
-            pieces[sample, tile], tallies[:, sample, tile], flags[tile, sample],
-            words[tile, sample], states, np.zeros((5, high - low), w.dtype),
-            np.zeros((3, high - low), np.int32), np.empty(d.order + 1),
-        )  # fmt: skip
+    batch, n_tiles, capacity = spikes.shape
+    for turn in prange(batch):
+        sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
+        lanes = np.empty((3 * TURNS + 3, LANES))
+        merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
+        _tabulate(d, steps, sample, lanes)
+        numbers, counters = np.empty(5 * width, w.dtype), np.empty(4 * width, np.int32)
+        flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
+        for tile in range(n_tiles):
+            low, high = tile * width, min((tile + 1) * width, w.shape[1])
+            n = high - low
+            _forward_sample(
+                d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
+                pieces[sample, tile], tallies[:, sample, tile], states,
+                numbers[: 5 * n].reshape(5, n), counters[: 4 * n].reshape(4, n), flags, lanes,
+                scratch,
+            )  # fmt: skip
+    totals, out_offsets = np.empty(5, np.int64), np.empty(batch + 1, np.int64)
+    _totals(tallies, steps.count, totals, out_offsets)
+    valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
+    out_times, out_indices = np.empty(out_offsets[valid]), np.empty(out_offsets[valid], np.int32)
+    for turn in prange(valid):  # no expression here: Numba then leaves the loop to one thread
+        sample = np.int64(turn)
+        first, last = out_offsets[sample], out_offsets[sample + 1]
+        _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
+                        out_times[first:last], out_indices[first:last],
+                        np.zeros(last - first + 1, np.int64),
+                        np.empty(last - first, np.int64))  # fmt: skip
+    return out_times, out_indices, out_offsets, totals
 
 
 @kernel
-def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, flags,
-                    words, states, state, counters, scratch):  # fmt: skip
-    """One tile of one sample; state and counters are zero at first."""
-    nothing, emitted, suppressed, found = state[4], counters[0], counters[1], counters[2]
+def _totals(tallies, counts, totals, offsets):
+    """What a batch did: the most spikes of a tile, the neurons at the cap and suppressed, the first
+    sample that overflowed or -1, and the steps; and where each sample's spikes begin."""
+    totals[:] = 0
+    totals[3] = -1
+    offsets[0] = 0
+    for sample in range(len(counts)):
+        offsets[sample + 1] = offsets[sample]
+        for tile in range(tallies.shape[2]):
+            n = tallies[0, sample, tile]
+            offsets[sample + 1] += n
+            totals[0] = max(totals[0], n)
+            totals[1] += tallies[1, sample, tile]
+            totals[2] += tallies[2, sample, tile]
+            if tallies[3, sample, tile] != 0 and totals[3] < 0:
+                totals[3] = sample
+        totals[4] += counts[sample]
+
+
+@inlined_kernel
+def _fire(d, theta, start, end, b_whole, n, lanes, firing):
+    """The spikes of n neurons in one step, all at once: what `first_spike` finds, turn by turn.
+
+    For `exact` with tau = 2 tau_s, where u is a quadratic in 1 - b (see `crossing`), and a step
+    that decays to b_whole > NEAR. Rows 0 to 2 of lanes hold (I, u) at the start of the step and u
+    at its end. A turn writes three rows: time, I at the spike, decay to the end of the step, and
+    firing[turn], a bit a neuron. Returns the neurons that are no simple case, as bits.
+    """
+    i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
+    b1 = filled(b_whole)
+    odd, left = np.uint64(0), (np.uint64(1) << np.uint64(n)) - np.uint64(1)
+    turn = 0
+    while True:
+        gain, gap = d.tau * i, d.theta - u
+        q1 = gain - u
+        discriminant = q1 * q1 - 4.0 * gain * gap
+        reached = not_below(rounded(u1, theta), theta) & left
+        peak = not_below(discriminant, 0.0) & not_below(2.0 * gain * (1.0 - b1), q1)
+        odd |= peak & left & ~reached & ~not_below(0.0, q1)
+        left = reached
+        firing[turn] = reached
+        if left == 0 or turn == TURNS:
+            firing[turn] = 0
+            return odd | left
+        z = 2.0 * gap / (q1 + math.sqrt(larger(filled(0.0), discriminant)))
+        b = 1.0 - z
+        size = q1 * q1 + abs(gain * gap)
+        simple = not_below(size, 1e-280) & not_below(1e280, size)
+        odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | not_below(b1, b) | ~simple)
+        i, b1, u = b * b * i, b1 / b, filled(d.reset)
+        u1 = d.tau * b1 * (1.0 - b1) * i + b1 * u
+        time = end + d.tau * log_of_decay(b1)
+        store(lanes, 3 * turn + 3, 0, larger(filled(start), time))
+        store(lanes, 3 * turn + 4, 0, i)
+        store(lanes, 3 * turn + 5, 0, b1)
+        turn += 1
+
+
+@kernel
+def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, states,
+                    state, counters, flags, lanes, scratch):  # fmt: skip
+    """One tile of one sample; the last five arrays are scratch."""
+    state[:] = 0
+    counters[:] = 0
+    emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]
+    firing = flags[len(flags) - TURNS - 1 :]
     n = high - low
     real = w.dtype.type
     theta = real(d.theta)
@@ -260,91 +372,116 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
     for step in range(first, last):
         stop = steps.stop[step]
         while i + 2 < stop:
-            _add_rows(state, now, w[indices[i], low:high], w[indices[i + 1], low:high])
+            _add_rows(state, now, w, indices[i], indices[i + 1], low)
             i += 2
         if i + 1 < stop:
-            add_row(state, now, w[indices[i], low:high])
+            _add_row(state, now, w, indices[i], low)
             i += 1
         if i < stop:
-            row = w[indices[i], low:high]
-            _advance(state, now, row, flags, steps.propagators, step, d.bar)
+            n_blocks = _advance(
+                state, now, w, indices[i], low, steps.propagators, step, d.bar, blocks, flags
+            )
             i += 1
         else:
-            _advance(state, now, nothing, flags, steps.propagators, step, d.bar)
+            n_blocks = _advance(
+                state, now, state, 4, 0, steps.propagators, step, d.bar, blocks, flags
+            )
         if len(states) > 0:
             for j in range(n):
                 states[step, 0, low + j] = state[now, j]
                 states[step, 1, low + j] = state[now + 1, j]
         before, now = now, 2 - now
-        start = steps.start[step]
-        end = steps.start[step + 1] if step + 1 < last else d.duration
-        for k in range(_flagged(words, n, found)):
-            bits = words[found[k]]
-            while bits != 0:  # a bit a flag
-                j = 8 * found[k] + (trailing_zeros(bits) >> 3)
+        if n_blocks == 0:
+            continue
+        start, end = steps.start[step], step_end(d, steps, step, last)
+        n_found = 0
+        for k in range(n_blocks):
+            bits = flags[k]
+            while bits != 0:
+                found[n_found] = LANES * blocks[k] + np.int64(trailing_zeros(bits))
+                n_found += 1
                 bits &= bits - np.uint64(1)
-                if suppressed[j] != 0:
-                    continue
-                i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
-                i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
-                if d.interpolation == NONE:
-                    if state[now + 1, j] < theta:
-                        continue
-                    if emitted[j] == d.max_spikes:
-                        suppressed[j] = 1
-                        continue
-                    emitted[j] += 1
-                    state[now + 1, j] = real(u1 - delta)
-                    if n_spikes < len(spikes):
+        b_whole = steps.propagators[step, 2]
+        together = is_square(d) and d.interpolation == DENSE and b_whole > NEAR
+        odd = np.uint64(0)
+        for k in range(n_found):
+            j = found[k]
+            lane = k % LANES
+            if together and lane == 0:
+                m = min(LANES, n_found - k)
+                for other in range(m):
+                    lanes[0, other] = state[before, found[k + other]]
+                    lanes[1, other] = state[before + 1, found[k + other]]
+                    lanes[2, other] = state[now + 1, found[k + other]]
+                odd = _fire(d, theta, start, end, b_whole, m, lanes, firing)
+            if suppressed[j] != 0:
+                continue
+            if together and (odd >> np.uint64(lane)) & np.uint64(1) == 0:
+                m = 0
+                while (firing[m] >> np.uint64(lane)) & np.uint64(1) != 0:
+                    m += 1
+                if emitted[j] + m <= d.max_spikes and n_spikes + m <= len(spikes):
+                    for turn in range(m):
                         q = spikes[n_spikes]
-                        q.time, q.current, q.step, q.neuron = end, i1, step, low + j
-                        q.decay = 1.0
-                    n_spikes += 1
+                        q.time, q.step, q.neuron = lanes[3 * turn + 3, lane], step, low + j
+                        q.current, q.decay = lanes[3 * turn + 4, lane], lanes[3 * turn + 5, lane]
+                        n_spikes += 1
+                    if m > 0:
+                        emitted[j] += m
+                        i0, b1 = lanes[3 * m + 1, lane], lanes[3 * m + 2, lane]
+                        state[now, j] = real(b1 * b1 * i0)
+                        state[now + 1, j] = real(d.tau * b1 * (1.0 - b1) * i0 + b1 * d.reset)
                     continue
-                rest, b1, spiked = end - start, steps.propagators[step, 2], False
-                while True:
-                    s, a, c, b = first_spike(
-                        d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
-                        scratch,
-                    )  # fmt: skip
-                    if s < 0.0:
-                        break
-                    if emitted[j] == d.max_spikes:
-                        suppressed[j] = 1
-                        break
-                    emitted[j] += 1
-                    spiked = True
-                    if n_spikes < len(spikes):
-                        q = spikes[n_spikes]
-                        q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
-                        q.current, q.step, q.neuron = a * i0, step, low + j
-                    if n_spikes < len(pieces):
-                        piece = pieces[n_spikes]
-                        piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                    i0, u0, rest = a * i0, d.reset, rest - s
-                    a, c, b1 = remaining_propagator(d, rest, b1, b)
-                    i1, u1 = a * i0, c * i0 + b1 * u0
-                    if n_spikes < len(spikes):
-                        spikes[n_spikes].decay = b1
-                    n_spikes += 1
-                if spiked:
-                    state[now, j], state[now + 1, j] = real(i1), real(u1)
+            i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
+            i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
+            if d.interpolation == NONE:
+                if state[now + 1, j] < theta:
+                    continue
+                if emitted[j] == d.max_spikes:
+                    suppressed[j] = 1
+                    continue
+                emitted[j] += 1
+                state[now + 1, j] = real(u1 - delta)
+                if n_spikes < len(spikes):
+                    q = spikes[n_spikes]
+                    q.time, q.current, q.step, q.neuron = end, i1, step, low + j
+                    q.decay = 1.0
+                n_spikes += 1
+                continue
+            rest, b1, spiked = end - start, b_whole, False
+            while True:
+                s, a, c, b = first_spike(
+                    d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
+                    scratch,
+                )  # fmt: skip
+                if s < 0.0:
+                    break
+                if emitted[j] == d.max_spikes:
+                    suppressed[j] = 1
+                    break
+                emitted[j] += 1
+                spiked = True
+                if n_spikes < len(spikes):
+                    q = spikes[n_spikes]
+                    q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
+                    q.current, q.step, q.neuron = a * i0, step, low + j
+                if n_spikes < len(pieces):
+                    piece = pieces[n_spikes]
+                    piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
+                i0, u0, rest = a * i0, d.reset, rest - s
+                a, c, b1 = remaining_propagator(d, rest, b1, b)
+                i1, u1 = a * i0, c * i0 + b1 * u0
+                if n_spikes < len(spikes):
+                    spikes[n_spikes].decay = b1
+                n_spikes += 1
+            if spiked:
+                state[now, j], state[now + 1, j] = real(i1), real(u1)
     finite, n_capped, n_suppressed = True, 0, 0
     for j in range(n):
         finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
         n_capped += emitted[j] == d.max_spikes
         n_suppressed += suppressed[j]
     tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
-
-
-@parallel_kernel
-def collect(d, spikes, counts, offsets, times, indices):
-    """Write every sample's spikes sorted by (time, neuron), and each spike's rank among all."""
-    for sample in prange(len(spikes)):
-        first, last = offsets[sample], offsets[sample + 1]
-        _collect_sample(d.duration, spikes[sample], counts[sample], first, times[first:last],
-                        indices[first:last], np.zeros(last - first + 1, np.int64),
-                        np.empty(last - first, np.int64))  # fmt: skip
 
 
 @kernel
@@ -414,8 +551,7 @@ def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
             if step < first:
                 u[sample, :, k] = 0.0
                 continue
-            start = steps.start[step]
-            end = steps.start[step + 1] if step + 1 < last else d.duration
+            start, end = steps.start[step], step_end(d, steps, step, last)
             for j in range(u.shape[1]):
                 i0, u0 = np.float64(states[step, 0, j]), np.float64(states[step, 1, j])
                 u[sample, j, k] = _inside(d, i0, u0, times[k] - start, end - start)
@@ -427,7 +563,10 @@ def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
                     if d.interpolation == NONE:
                         u[sample, q.neuron, k] -= d.theta - d.reset
                     else:
-                        rest = pieces[sample, tile, slot].rest - pieces[sample, tile, slot].length
+                        rest = end - q.time
+                        if d.interpolation == LINEAR:
+                            piece = pieces[sample, tile, slot]
+                            rest = piece.rest - piece.length
                         s = min(times[k] - q.time, rest)
                         u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
 

@@ -23,10 +23,11 @@ from lifnum.crossing import (
 from lifnum.integrators import (
     MAX_ORDER,
     exact_propagator,
+    propagator,
     propagator_derivative,
     remaining_propagator,
 )
-from lifnum.layer import _build_sample
+from lifnum.layer import merge, step_end, write_numbers
 from lifnum.optimizers import adam_update
 
 device.teach_math()
@@ -60,7 +61,13 @@ def build_steps(d, inputs, steps):
     sample = cuda.grid(1)
     times, offsets = inputs
     if sample < offsets.shape[0] - 1:
-        _build_sample(d, times, offsets[sample], offsets[sample + 1], sample, steps)
+        merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
+        first = steps.first[sample]
+        last = first + steps.count[sample]
+        for step in range(first, last):
+            h = step_end(d, steps, step, last) - steps.start[step]
+            a, c, b = propagator(d, h)
+            write_numbers(d, steps.propagators[step], h, a, c, b)
 
 
 @cuda.jit
@@ -69,17 +76,12 @@ def tabulate(d, steps, derivative, table):
     first = steps.first[cuda.blockIdx.x]
     last = first + steps.count[cuda.blockIdx.x]
     for step in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
-        h = _end(d, steps, step, last) - steps.start[step]
+        h = step_end(d, steps, step, last) - steps.start[step]
         if derivative:
             a, c, b = propagator_derivative(d, h)
         else:
             a, c, b = exact_propagator(h, d.tau_s, d.tau)
         table[step, 0], table[step, 1], table[step, 2] = a, c, b
-
-
-@cuda.jit(device=True)
-def _end(d, steps, step, last):
-    return steps.start[step + 1] if step + 1 < last else d.duration
 
 
 @cuda.jit
@@ -148,13 +150,13 @@ def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, sta
                 silenced = True
                 continue
             if valid and emitted < capacity:
-                records.time[sample, emitted, j] = _end(d, steps, step, last)
+                records.time[sample, emitted, j] = step_end(d, steps, step, last)
                 records.current[sample, emitted, j] = current
                 records.step[sample, emitted, j] = step
             emitted += 1
             potential = real(np.float64(potential) - (d.theta - d.reset))
             continue
-        start, end = steps.start[step], _end(d, steps, step, last)
+        start, end = steps.start[step], step_end(d, steps, step, last)
         x, y, y1 = np.float64(i0), np.float64(u0), np.float64(potential)
         x1 = np.float64(current)
         rest, b1, spiked = end - start, steps.propagators[step, 2], False
@@ -419,7 +421,7 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
                 cuda.syncthreads()
             if q >= 0 and records.step[sample, q, j] == step:
                 l_i, l_u = np.float64(lam_i), np.float64(lam_u)
-                time = _end(d, steps, step, last)
+                time = step_end(d, steps, step, last)
                 while q >= 0 and records.step[sample, q, j] == step:
                     a, c, b = exact_propagator(time - records.time[sample, q, j], d.tau_s, d.tau)
                     l_i, l_u, time = a * l_i + c * l_u, b * l_u, records.time[sample, q, j]

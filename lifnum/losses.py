@@ -25,7 +25,7 @@ class SpikeCount(NamedTuple):
         targets = xp.full(counts.shape, self.target_false)
         targets[xp.arange(len(labels)), xp.asarray(labels)] = self.target_true
         errors = targets - counts
-        return 0.5 * (errors**2).sum(axis=1), errors[out.samples(), out.indices]
+        return 0.5 * (errors**2).sum(axis=1), out.spread(errors)
 
     def predict(self, out):
         """Class of each sample (batch,), int64: most spikes; -1 where the output is silent.

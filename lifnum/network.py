@@ -231,13 +231,11 @@ class Layer:
         states too where it goes on to the inputs.
         """
         batch = len(inputs)
-        self._tabulate(inputs)
         w = self._kernel_weights()
+        steps = self._room_for_steps(inputs)
         shape = (batch, self.n_tiles)
-        tallies = np.zeros((4, *shape), np.int64)
-        counts, capped, suppressed, bad = tallies
-        flags = np.empty((self.n_tiles, batch, self.width), np.bool_)
-        rows = len(self._table[2]) if keep_states else 0
+        tallies = np.empty((4, *shape), np.int64)
+        rows = len(steps.start) if keep_states else 0
         states = np.empty((rows, 2, w.shape[1]), w.dtype)
         while True:
             slots = self._slots
@@ -250,27 +248,22 @@ class Layer:
             elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
                 pieces = self._pieces = np.empty(slots.shape, layer.PIECE)
             pieces = pieces[:batch]
-            layer.forward(self.dynamics, inputs.offsets, inputs.indices, w, self.width,
-                          self._steps, slots, pieces, tallies, flags, flags.view(np.uint64),
-                          states)  # fmt: skip
-            most = counts.max(initial=0)
+            times, indices, offsets, totals = layer.forward(
+                self.dynamics, inputs.times, inputs.offsets, inputs.indices, w, self.width,
+                steps, slots, pieces, tallies, states,
+            )  # fmt: skip
+            most, self.n_capped, self.n_suppressed, bad, self.n_steps = totals.tolist()
             if most <= slots.shape[2]:
                 break
-            self._capacity = int(most + most // 4)
-        if bad.any():
-            sample = int(np.argmax(bad.any(axis=1)))
+            self._capacity = most + most // 4
+        if bad >= 0:
             raise SimulationError(
-                f"sample {sample}: the state of a neuron is not finite; largest weight "
+                f"sample {bad}: the state of a neuron is not finite; largest weight "
                 f"{np.abs(self.weights).max():g}"
             )
-        offsets = np.zeros(batch + 1, np.int64)
-        np.cumsum(counts.sum(axis=1), out=offsets[1:])
-        times, indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
-        layer.collect(self.dynamics, slots, counts, offsets, times, indices)
         self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
-        self.n_capped, self.n_suppressed = int(capped.sum()), int(suppressed.sum())
-        self.n_steps = int(self._steps.count.sum())
-        self._run = inputs, slots, pieces if keep_pieces else None, counts
+        self._run = inputs, slots, pieces, tallies[0]
+        self._steps = steps
         self._states = states if keep_states else None
         return self.spikes
 
@@ -280,8 +273,8 @@ class Layer:
         self._padded[:, : self.weights.shape[1]] = self.weights
         return self._padded
 
-    def _tabulate(self, inputs):
-        """Fill the table of steps for these inputs."""
+    def _room_for_steps(self, inputs):
+        """An empty table of steps, large enough for these inputs."""
         d, batch = self.dynamics, len(inputs)
         most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
         if 80.0 * most > MAX_TABLE_BYTES:
@@ -296,9 +289,7 @@ class Layer:
                 np.empty(most, np.uint8),
                 np.empty((most, 5)),
             )
-        first = inputs.offsets + np.arange(batch + 1) * (d.n_grid + 1)
-        self._steps = layer.Steps(first, np.zeros(batch, np.int64), *self._table)
-        layer.build_steps(d, inputs.times, inputs.offsets, self._steps)
+        return layer.Steps(np.empty(batch, np.int64), np.empty(batch, np.int64), *self._table)
 
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
@@ -308,11 +299,12 @@ class Layer:
         adjusted = gradient == "adjusted" and not (
             exact and d.interpolation == INTERPOLATIONS["dense"]
         )
-        missing = self._run[2] is None or (input_gradient and self._states is None)
+        no_pieces = self._run[2].shape[2] == 0
+        missing = no_pieces or (input_gradient and self._states is None)
         if adjusted and missing:
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
         inputs, slots, pieces, counts = self._run
-        n_chunks = max(1, min(len(inputs), -(-adjoint.PIECES // max(1, self.n_tiles))))
+        n_chunks = adjoint.chunks(len(inputs), self.n_tiles)
         w = self.weights if self._padded is None else self._padded
         total = np.empty(self.weights.shape, w.dtype)
         if n_chunks == 1 and self._padded is None:
@@ -322,21 +314,16 @@ class Layer:
                 self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
             d_w = self._chunks
         d_in = np.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
-        constant = np.zeros((n_chunks, self.n_tiles), np.int64)
         common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
+        after = d_times, d_w, total, d_in
         if adjusted:
             states = self._states
             if states is None:
                 states = np.empty((0, 2, 0), self.weights.dtype)
-            adjoint.backward_adjusted(
-                *common, slots, pieces, counts, states, d_times, d_w, d_in, constant
-            )
+            results = adjoint.backward_adjusted(*common, slots, pieces, counts, states, *after)
         else:
-            adjoint.backward_piggyback(*common, slots, counts, d_times, d_w, d_in, constant)
-        squares = np.empty((adjoint.PIECES, total.shape[1]))
-        adjoint.sum_chunks(d_w, total, squares)
-        self.gradient_norm = float(np.sqrt(squares.sum()))
-        self.n_constant = int(constant.sum())
+            results = adjoint.backward_piggyback(*common, slots, counts, *after)
+        self.gradient_norm, self.n_constant = results
         return total, d_in.sum(axis=0) if input_gradient else None
 
     def potential(self, times):
@@ -482,7 +469,9 @@ class Network:
         coincide = scheme.method == "exact" and scheme.interpolation == "dense"
         adjusted = scheme.gradient == "adjusted" and not coincide
         for k, one in enumerate(self.layers):
-            keep_pieces = (differentiable and adjusted) or k == with_states
+            keep_pieces = (differentiable and adjusted) or (
+                k == with_states and scheme.interpolation == "linear"
+            )
             keep_states = (differentiable and adjusted and k > 0) or k == with_states
             try:
                 spikes = one.forward(spikes, keep_pieces, keep_states)

@@ -77,10 +77,10 @@ class DeviceTrains:
             )
         return DeviceTrains(times, indices, offsets, self.n_neurons, new)
 
-    def samples(self):
-        """Sample of each spike (n,), int64."""
+    def spread(self, values):
+        """The element of values (batch, n_neurons) that belongs to each spike (n,)."""
         positions = xp.arange(len(self.times), dtype=np.int64)
-        return xp.searchsorted(self.offsets, positions, side="right") - 1
+        return values[xp.searchsorted(self.offsets, positions, side="right") - 1, self.indices]
 
     def _surveyed(self):
         if self._survey is None:

@@ -16,24 +16,21 @@ def _gather(times, indices, offsets, rows, new_times, new_indices, new_offsets):
 
 
 @kernel
-def _count(indices, offsets, counts):
+def _survey(times, indices, offsets, counts, first, last):
     for sample in range(len(offsets) - 1):
         for k in range(offsets[sample], offsets[sample + 1]):
-            counts[sample, indices[k]] += 1
+            j = indices[k]
+            if counts[sample, j] == 0:
+                first[sample, j] = k
+            counts[sample, j] += 1
+            last[sample, j] = times[k]
 
 
 @kernel
-def _first_ranks(indices, offsets, first):
-    for sample in range(len(offsets) - 1):
-        for k in range(offsets[sample + 1] - 1, offsets[sample] - 1, -1):
-            first[sample, indices[k]] = k
-
-
-@kernel
-def _last_times(times, indices, offsets, last):
+def _spread(values, indices, offsets, spread):
     for sample in range(len(offsets) - 1):
         for k in range(offsets[sample], offsets[sample + 1]):
-            last[sample, indices[k]] = times[k]
+            spread[k] = values[sample, indices[k]]
 
 
 @kernel
@@ -72,7 +69,7 @@ class SpikeTrains:
         Anything else; names the argument, its value and what is accepted.
     """
 
-    __slots__ = ("indices", "n_neurons", "offsets", "times")
+    __slots__ = ("_survey", "indices", "n_neurons", "offsets", "times")
 
     xp = np  # the module of its arrays
 
@@ -125,6 +122,7 @@ class SpikeTrains:
     def _set(self, times, indices, offsets, n_neurons):
         self.times, self.indices = times, indices
         self.offsets, self.n_neurons = offsets, n_neurons
+        self._survey = None
 
     @classmethod
     def _trusted(cls, times, indices, offsets, n_neurons):
@@ -184,27 +182,30 @@ class SpikeTrains:
         _gather(self.times, self.indices, self.offsets, rows, times, indices, offsets)
         return SpikeTrains._trusted(times, indices, offsets, self.n_neurons)
 
+    def _surveyed(self):
+        if self._survey is None:
+            shape = (len(self), self.n_neurons)
+            self._survey = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, np.inf)
+            _survey(self.times, self.indices, self.offsets, *self._survey)
+        return self._survey
+
     def counts(self):
         """Spike counts (batch, n_neurons), int64."""
-        counts = np.zeros((len(self), self.n_neurons), np.int64)
-        _count(self.indices, self.offsets, counts)
-        return counts
-
-    def samples(self):
-        """Sample of each spike (n,), int64."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return self._surveyed()[0]
 
     def first_spikes(self):
         """Rank of each neuron's first spike (batch, n_neurons), int64, -1 where silent."""
-        first = np.full((len(self), self.n_neurons), -1, np.int64)
-        _first_ranks(self.indices, self.offsets, first)
-        return first
+        return self._surveyed()[1]
 
     def last_times(self):
         """Time of each neuron's last spike (batch, n_neurons), float64, inf where silent."""
-        last = np.full((len(self), self.n_neurons), np.inf)
-        _last_times(self.times, self.indices, self.offsets, last)
-        return last
+        return self._surveyed()[2]
+
+    def spread(self, values):
+        """The element of values (batch, n_neurons), float64, that belongs to each spike (n,)."""
+        spread = np.empty(len(self.times))
+        _spread(values, self.indices, self.offsets, spread)
+        return spread
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool, for every neuron j that spikes in any sample."""

@@ -5,6 +5,7 @@ checkpoint can hold it. Shuffling is a function of the seed and the epoch: there
 generator to save.
 """
 
+import math
 from dataclasses import asdict
 from time import perf_counter
 from typing import NamedTuple
@@ -176,6 +177,8 @@ class Trainer:
         self.loss = build_loss(preset)
         self._train, self._test = (self.net.place(trains) for trains in (data.train, data.test))
         self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate)
+        # the second moments are squares
+        self._largest_norm = float(np.sqrt(np.finfo(self.net.dtype).max))
         n = len(data.train)
         shuffled = np.random.default_rng([seed, _SPLIT]).permutation(n)
         n_validation = round(preset.validation_share * n)
@@ -242,22 +245,19 @@ class Trainer:
 
     def _check(self, values, norms):
         """Refuse a step after which the loss, moments or weights are not finite."""
-        finite = np.isfinite(norms)
-        rate, dtype = self.optimizer.learning_rate, self.net.dtype
-        most = np.sqrt(np.finfo(dtype).max)  # the second moments are squares
         if not np.isfinite(values).all():
             raise SimulationError(f"the loss is not finite; {self._largest_weight()}")
-        if not finite.all():
-            raise SimulationError(
-                f"layer {int(np.argmin(finite))}: the gradient is not finite; "
-                + self._largest_weight()
-            )
-        worst = int(np.argmax(norms))
-        if max(norms[worst], rate, rate * norms[worst]) > most:
-            raise SimulationError(
-                f"layer {worst}: a gradient of norm {norms[worst]:g} at a learning rate of "
-                f"{rate:g} overflows {dtype}; {self._largest_weight()}"
-            )
+        rate = self.optimizer.learning_rate
+        for layer, norm in enumerate(norms):
+            if not math.isfinite(norm):
+                raise SimulationError(
+                    f"layer {layer}: the gradient is not finite; {self._largest_weight()}"
+                )
+            if max(norm, rate, rate * norm) > self._largest_norm:
+                raise SimulationError(
+                    f"layer {layer}: a gradient of norm {norm:g} at a learning rate of "
+                    f"{rate:g} overflows {self.net.dtype}; {self._largest_weight()}"
+                )
 
     def _largest_weight(self):
         largest = [float(np.abs(w).max(initial=0.0)) for w in self.net.weights]

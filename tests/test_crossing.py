@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 
-from lifnum import Neuron, Scheme, integrators, layer
+from lifnum import Neuron, Scheme, integrators, layer, vectors
 from lifnum.crossing import (
     DENSE,
     LINEAR,
@@ -106,7 +106,9 @@ def step_of(d, h):
         np.array([0, 3]), np.zeros(1, np.int64), np.empty(3), np.empty(3, np.int64),
         np.empty(3, np.uint8), np.empty((3, 5)),
     )  # fmt: skip
-    layer._build_sample(d._replace(duration=h, dt=h), np.zeros(1), 0, 1, 0, steps)
+    d = d._replace(duration=h, dt=h)
+    layer.merge(d, np.zeros(1), 0, 1, 0, steps)
+    layer._tabulate(d, steps, 0, np.empty((2, vectors.LANES)))
     assert steps.count[0] == 1
     return steps.propagators[0]
 
@@ -130,13 +132,17 @@ def test_no_crossing_goes_unflagged(method, dtype):
             h = min(h, 10.0 * min(taus))  # beyond, the series overflows
         i0, u0 = (x.astype(dtype) for x in random_states(rng, d, h, n))
         below = u0 < dtype(THETA)
-        whole = below.sum() // layer.LANES * layer.LANES  # the kernel goes by whole vectors
+        whole = below.sum() // vectors.LANES * vectors.LANES  # the kernel goes by whole vectors
         i0, u0 = i0[below][:whole], u0[below][:whole]
         p = step_of(d, h)
-        assert p[1] == tabulate(d, np.array([h]))[1, 0]
-        state, flags = np.array([i0, u0, i0, u0]), np.zeros(len(u0), np.bool_)
-        nothing = np.zeros_like(i0)
-        layer._advance(state, 0, nothing, flags, p[None], 0, d.bar)
+        np.testing.assert_allclose(p[:3], tabulate(d, np.array([h]))[:3, 0], rtol=1e-15)
+        state, nothing = np.array([i0, u0, i0, u0]), np.zeros((1, whole), dtype)
+        blocks, bits = np.empty(whole, np.int32), np.empty(whole, np.uint64)
+        found = layer._advance(state, 0, nothing, 0, 0, p[None], 0, d.bar, blocks, bits)
+        flags = np.zeros(whole, np.bool_)
+        for block, word in zip(blocks[:found], bits[:found], strict=True):
+            lanes = np.arange(vectors.LANES, dtype=np.uint64)
+            flags[block * vectors.LANES + lanes.astype(int)] = (word >> lanes) & np.uint64(1)
         next_u = state[3]
         wide_i, wide_u = i0.astype(float), u0.astype(float)
         lengths = np.full(len(u0), h)
