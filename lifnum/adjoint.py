@@ -11,7 +11,7 @@ from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import analytical_spike_adjoint, rest_adjoint, spike_adjoint
 from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, remaining_propagator
 from lifnum.layer import step_end
-from lifnum.vectors import LANES, add, filled, load, store, total
+from lifnum.vectors import LANES, add, converted, filled, load, store, total
 
 # A backward pass is cut into 2 to 8 pieces: what all chunks add up to is read once more at the end,
 # so that a chunk of fewer samples would cost more than it gains.
@@ -57,7 +57,8 @@ def sum_chunks(d_w, gradient):
                 squares[block, j] += np.float64(gradient[row, j]) * np.float64(gradient[row, j])
     norm = 0.0
     for block in range(BLOCKS):
-        norm += _sum(squares[block])
+        for j in range(n_post):
+            norm += squares[block, j]
     return np.sqrt(norm)
 
 
@@ -67,7 +68,7 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
     """The discrete adjoint: derivative of the simulation as computed.
 
     d_out: dL/dt of every output spike, by rank. Writes the gradient (n_pre, n_post) by way of d_w
-    (chunks, n_pre, padded n_post), see `sum_chunks`; adds to d_in (tiles, inputs), unless it is
+    (chunks, n_pre, padded n_post), see `sum_chunks`; writes d_in (tiles, inputs), unless it is
     empty, and only then reads states.
 
     Returns the norm of the gradient and the number of spikes that passed none because u did not
@@ -81,14 +82,17 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
         n = high - low
         lam = np.empty((4, n), w.dtype)
-        end_terms = np.empty(n)
+        end_terms = np.empty((1, n))
         lost = 0
         fresh = np.ones(len(w), np.bool_)
-        for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
+        first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
+        if d_in.shape[1] > 0:
+            d_in[tile, offsets[first] : offsets[last]] = 0.0
+        for sample in range(first, last):
             lost += _adjusted_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
-                d_w[chunk], d_in[min(tile, len(d_in) - 1)], lam, end_terms, fresh,
+                d_w[chunk], d_in[tile], lam, end_terms, fresh,
             )  # fmt: skip
         for row in range(len(w)):
             if fresh[row]:
@@ -139,7 +143,7 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
                 q -= 1
             lam[now, j], lam[now + 1, j] = real(l_i), real(l_u)
             if input_gradient:
-                end_terms[j] = end_term
+                end_terms[0, j] = end_term
                 spike_terms += alpha + end_term
         i = steps.stop[step - 1] if step > first else first_input
         stop = steps.stop[step]
@@ -193,24 +197,21 @@ def _collect_row(d_w, row, low, lam, now, fresh):
 @inlined_kernel
 def _length_terms(lam, after, states, step, low, da, dc, db, terms):
     """Derivative of the step's end state by its length, times the adjoint, per neuron."""
-    for j in range(lam.shape[1]):
-        i0, u0 = np.float64(states[step, 0, low + j]), np.float64(states[step, 1, low + j])
-        terms[j] = lam[after, j] * da * i0 + lam[after + 1, j] * (dc * i0 + db * u0)
+    for block in range(lam.shape[1] // LANES):
+        j = LANES * block
+        i0 = converted(load(states, 2 * step, low + j), da)
+        u0 = converted(load(states, 2 * step + 1, low + j), da)
+        lam_i, lam_u = converted(load(lam, after, j), da), converted(load(lam, after + 1, j), da)
+        store(terms, 0, j, lam_i * da * i0 + lam_u * (dc * i0 + db * u0))
 
 
 @inlined_kernel
 def _sum(values):
-    """Sum in four interleaved parts, which the processor adds side by side."""
-    n = len(values)
-    s0 = s1 = s2 = s3 = 0.0
-    for j in range(0, n - 3, 4):
-        s0 += values[j]
-        s1 += values[j + 1]
-        s2 += values[j + 2]
-        s3 += values[j + 3]
-    for j in range(n - n % 4, n):
-        s0 += values[j]
-    return (s0 + s1) + (s2 + s3)
+    """Sum of the row of values (1, n), n a multiple of LANES."""
+    lanes = filled(0.0)
+    for block in range(values.shape[1] // LANES):
+        lanes = lanes + load(values, 0, LANES * block)
+    return total(lanes)
 
 
 @inlined_kernel
@@ -229,8 +230,8 @@ def _input_times(d, w, low, high, indices, d_in, i, stop, start_time, tied, lam,
     zero_length = 0.0  # adjoint of the length of the zero step behind the last input
     for j in range(high - low):
         gain = lam[now + 1, j] - np.float64(lam[now, j]) / d.tau_s
-        leak = np.float64(lam[now + 1, j]) * states[step, 1, low + j] / d.tau
-        zero_length += gain * states[step, 0, low + j] - leak
+        leak = np.float64(lam[now + 1, j]) * states[2 * step + 1, low + j] / d.tau
+        zero_length += gain * states[2 * step, low + j] - leak
     d_in[stop - 1] += -zero_length if tied else start_time
     for k in range(stop - 1, i, -1):
         zero_length += _time_gradient(d, w, indices[k], low, lam, now)
@@ -271,11 +272,14 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
         lam = np.empty((4, high - low), w.dtype)
         lost = 0
         fresh = np.ones(len(w), np.bool_)
-        for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
+        first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
+        if d_in.shape[1] > 0:
+            d_in[tile, offsets[first] : offsets[last]] = 0.0
+        for sample in range(first, last):
             lost += _piggyback_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
-                d_in[min(tile, len(d_in) - 1)], lam, fresh,
+                d_in[tile], lam, fresh,
             )  # fmt: skip
         for row in range(len(w)):
             if fresh[row]:

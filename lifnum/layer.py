@@ -20,13 +20,13 @@ from lifnum.vectors import (
     LANES,
     NEAR,
     add,
+    converted,
     filled,
     larger,
     load,
     log_of_decay,
     lost_by_decay,
     not_below,
-    rounded,
     store,
 )
 
@@ -36,6 +36,7 @@ GRID_TOLERANCE = 1e-9
 # neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
 # core, but two threads gain less from that than from chunks of samples on the way back.
 TILE = 832
+FEW = 4  # neurons that may spike in a step: fewer are followed one by one
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
@@ -223,8 +224,8 @@ def _add_rows(state, now, w, first, second, low):
 
 
 @inlined_kernel
-def _advance(state, now, w, row, low, propagators, step, bar, blocks, flags):
-    """Add a row of inputs, then one step of all neurons of a tile.
+def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, flags):
+    """Add a row of weights, if `adding`, then one step of all neurons of a tile.
 
     state: rows now and now + 1 hold (I, u) before, the two others receive them after. The blocks
     of LANES neurons of which one may spike go to `blocks`, their flags, a bit a neuron, to
@@ -238,9 +239,11 @@ def _advance(state, now, w, row, low, propagators, step, bar, blocks, flags):
     n = 0
     for block in range(state.shape[1] // LANES):
         j = LANES * block
-        i0, u0 = load(state, now, j) + load(w, row, low + j), load(state, now + 1, j)
+        i0, u0 = load(state, now, j), load(state, now + 1, j)
+        if adding:
+            i0 = i0 + load(w, row, low + j)
+            store(state, now, j, i0)
         u1 = c * i0 + b * u0
-        store(state, now, j, i0)
         store(state, after, j, a * i0)
         store(state, after + 1, j, u1)
         # a bound that overflowed may give NaN: that is flagged too
@@ -258,7 +261,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
     spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
     empty, what they ended. tallies (4, batch, tiles), int64: how many spikes there were; how many
     neurons were at the cap, and at how many it suppressed a spike; whether the state overflowed.
-    states (steps, 2, n_post), or empty: (I, u) at the start of every step, after its inputs.
+    states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
 
     Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
     no spikes where the capacity was too small or a state overflowed.
@@ -269,7 +272,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         lanes = np.empty((3 * TURNS + 3, LANES))
         merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
         _tabulate(d, steps, sample, lanes)
-        numbers, counters = np.empty(5 * width, w.dtype), np.empty(4 * width, np.int32)
+        numbers, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
         flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
         for tile in range(n_tiles):
             low, high = tile * width, min((tile + 1) * width, w.shape[1])
@@ -277,7 +280,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
             _forward_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
                 pieces[sample, tile], tallies[:, sample, tile], states,
-                numbers[: 5 * n].reshape(5, n), counters[: 4 * n].reshape(4, n), flags, lanes,
+                numbers[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
                 scratch,
             )  # fmt: skip
     totals, out_offsets = np.empty(5, np.int64), np.empty(batch + 1, np.int64)
@@ -331,7 +334,7 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
         gain, gap = d.tau * i, d.theta - u
         q1 = gain - u
         discriminant = q1 * q1 - 4.0 * gain * gap
-        reached = not_below(rounded(u1, theta), theta) & left
+        reached = not_below(converted(u1, theta), theta) & left
         peak = not_below(discriminant, 0.0) & not_below(2.0 * gain * (1.0 - b1), q1)
         odd |= peak & left & ~reached & ~not_below(0.0, q1)
         left = reached
@@ -368,7 +371,8 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
     n_spikes = 0
     first = steps.first[sample]
     last = first + steps.count[sample]
-    now = np.int64(0)  # a literal would have the inlined kernels compiled for it as well
+    # literals would have the inlined kernels compiled for them as well
+    now, nothing = np.int64(0), np.int32(0)
     for step in range(first, last):
         stop = steps.stop[step]
         while i + 2 < stop:
@@ -379,17 +383,18 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
             i += 1
         if i < stop:
             n_blocks = _advance(
-                state, now, w, indices[i], low, steps.propagators, step, d.bar, blocks, flags
+                state, now, True, w, indices[i], low, steps.propagators, step, d.bar, blocks, flags
             )
             i += 1
         else:
             n_blocks = _advance(
-                state, now, state, 4, 0, steps.propagators, step, d.bar, blocks, flags
+                state, now, False, w, nothing, low, steps.propagators, step, d.bar, blocks, flags
             )
         if len(states) > 0:
-            for j in range(n):
-                states[step, 0, low + j] = state[now, j]
-                states[step, 1, low + j] = state[now + 1, j]
+            for block in range(n // LANES):
+                j = LANES * block
+                store(states, 2 * step, low + j, load(state, now, j))
+                store(states, 2 * step + 1, low + j, load(state, now + 1, j))
         before, now = now, 2 - now
         if n_blocks == 0:
             continue
@@ -402,7 +407,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                 n_found += 1
                 bits &= bits - np.uint64(1)
         b_whole = steps.propagators[step, 2]
-        together = is_square(d) and d.interpolation == DENSE and b_whole > NEAR
+        together = n_found >= FEW and is_square(d) and d.interpolation == DENSE and b_whole > NEAR
         odd = np.uint64(0)
         for k in range(n_found):
             j = found[k]
@@ -553,7 +558,7 @@ def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
                 continue
             start, end = steps.start[step], step_end(d, steps, step, last)
             for j in range(u.shape[1]):
-                i0, u0 = np.float64(states[step, 0, j]), np.float64(states[step, 1, j])
+                i0, u0 = np.float64(states[2 * step, j]), np.float64(states[2 * step + 1, j])
                 u[sample, j, k] = _inside(d, i0, u0, times[k] - start, end - start)
             for tile in range(counts.shape[1]):
                 for slot in range(counts[sample, tile]):

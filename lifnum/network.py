@@ -235,8 +235,7 @@ class Layer:
         steps = self._room_for_steps(inputs)
         shape = (batch, self.n_tiles)
         tallies = np.empty((4, *shape), np.int64)
-        rows = len(steps.start) if keep_states else 0
-        states = np.empty((rows, 2, w.shape[1]), w.dtype)
+        states = np.empty((2 * len(steps.start) if keep_states else 0, w.shape[1]), w.dtype)
         while True:
             slots = self._slots
             if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
@@ -313,13 +312,13 @@ class Layer:
             if self._chunks is None or len(self._chunks) != n_chunks:
                 self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
             d_w = self._chunks
-        d_in = np.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
+        d_in = np.empty((self.n_tiles, len(inputs.times) if input_gradient else 0))
         common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
         after = d_times, d_w, total, d_in
         if adjusted:
             states = self._states
             if states is None:
-                states = np.empty((0, 2, 0), self.weights.dtype)
+                states = np.empty((0, 0), self.weights.dtype)
             results = adjoint.backward_adjusted(*common, slots, pieces, counts, states, *after)
         else:
             results = adjoint.backward_piggyback(*common, slots, counts, *after)

@@ -153,13 +153,15 @@ def not_below(typing_context, x, y):
 
 
 @intrinsic
-def rounded(typing_context, vector, like):
+def converted(typing_context, vector, like):
     """The vector in the type of the number `like`."""
 
     def generate(context, builder, signature, arguments):
         new = context.get_value_type(signature.return_type)
-        narrower = like.bitwidth < vector.dtype.bitwidth
-        return builder.fptrunc(arguments[0], new) if narrower else arguments[0]
+        wider = like.bitwidth - vector.dtype.bitwidth
+        if wider == 0:
+            return arguments[0]
+        return (builder.fpext if wider > 0 else builder.fptrunc)(arguments[0], new)
 
     return VectorType(like)(vector, like), generate
 

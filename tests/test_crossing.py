@@ -136,9 +136,9 @@ def test_no_crossing_goes_unflagged(method, dtype):
         i0, u0 = i0[below][:whole], u0[below][:whole]
         p = step_of(d, h)
         np.testing.assert_allclose(p[:3], tabulate(d, np.array([h]))[:3, 0], rtol=1e-15)
-        state, nothing = np.array([i0, u0, i0, u0]), np.zeros((1, whole), dtype)
+        state = np.array([i0, u0, i0, u0])
         blocks, bits = np.empty(whole, np.int32), np.empty(whole, np.uint64)
-        found = layer._advance(state, 0, nothing, 0, 0, p[None], 0, d.bar, blocks, bits)
+        found = layer._advance(state, 0, False, state, 0, 0, p[None], 0, d.bar, blocks, bits)
         flags = np.zeros(whole, np.bool_)
         for block, word in zip(blocks[:found], bits[:found], strict=True):
             lanes = np.arange(vectors.LANES, dtype=np.uint64)

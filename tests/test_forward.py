@@ -114,7 +114,7 @@ def test_potential_starts_every_piece_below_theta(method, dtype):
     net._forward(trains, False, 0)
     layer = net.layers[0]
     used = int(layer._steps.first[0]) + np.arange(int(layer._steps.count[0]))
-    assert (layer._states[used, 1] < dtype(1.0)).all()
+    assert (layer._states[2 * used + 1] < dtype(1.0)).all()
     assert len(layer.spikes.times) > 1000
 
 

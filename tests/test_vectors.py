@@ -9,13 +9,13 @@ from lifnum.compiler import kernel
 from lifnum.vectors import (
     LANES,
     NEAR,
+    converted,
     filled,
     larger,
     load,
     log_of_decay,
     lost_by_decay,
     not_below,
-    rounded,
     store,
     total,
 )
@@ -37,7 +37,7 @@ def operate(values, out, scalar):
 @kernel
 def reduce(values, scalar, narrow):
     x, y = load(values, 0, 0), load(values, 1, 0)
-    return not_below(x, y), not_below(scalar, x), not_below(rounded(x, narrow), narrow), total(x)
+    return not_below(x, y), not_below(scalar, x), not_below(converted(x, narrow), narrow), total(x)
 
 
 @kernel
