@@ -10,7 +10,7 @@ from numba import prange
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import analytical_spike_adjoint, rest_adjoint, spike_adjoint
 from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, remaining_propagator
-from lifnum.layer import step_end
+from lifnum.steps import step_end
 from lifnum.vectors import LANES, add, converted, filled, load, store, total
 
 # A backward pass is cut into 2 to 8 pieces: what all chunks add up to is read once more at the end,

@@ -1,4 +1,4 @@
-"""CPU kernels of one layer: the table of steps, the forward pass and its spikes in order.
+"""CPU kernels of one layer: the forward pass and its spikes in order.
 
 A layer's work is cut into tiles of neurons, samples, and (in `adjoint`) chunks of samples, whose
 numbers depend on the problem's size alone: results do not depend on the number of threads.
@@ -15,7 +15,8 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
-from lifnum.integrators import curvature_bound, is_square, propagator, remaining_propagator
+from lifnum.integrators import is_square, propagator, remaining_propagator
+from lifnum.steps import merge, step_end, tabulate
 from lifnum.vectors import (
     LANES,
     NEAR,
@@ -25,13 +26,9 @@ from lifnum.vectors import (
     larger,
     load,
     log_of_decay,
-    lost_by_decay,
     not_below,
     store,
 )
-
-# a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
-GRID_TOLERANCE = 1e-9
 
 # neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
 # core, but two threads gain less from that than from chunks of samples on the way back.
@@ -86,25 +83,6 @@ class Dynamics(NamedTuple):
     duration: float
 
 
-class Steps(NamedTuple):
-    """The sub-intervals of a batch: those of sample k are first[k] .. first[k] + count[k] - 1.
-
-    The table of a sample starts at its first input: before it the state is zero.
-    """
-
-    first: np.ndarray  # int64 (batch + 1,)
-    count: np.ndarray  # int64 (batch,)
-    start: np.ndarray  # float64 time; the end is the next one's start, or the duration
-    stop: np.ndarray  # int64: input spikes before this one have acted when the step begins
-    tied: np.ndarray  # uint8: inputs act at the start, and a grid point coincides with them
-    propagators: np.ndarray  # (a, c, b) and the two coefficients of the crossing flag
-
-
-def grid_steps(dt, duration):
-    """Number of steps of the grid 0, dt, 2 dt, ..., duration."""
-    return max(1, int(np.ceil(duration / dt - GRID_TOLERANCE)))
-
-
 def padded(n_post):
     """Number of neurons that the kernels see: silent ones fill the last vector."""
     return -(-n_post // LANES) * LANES
@@ -113,97 +91,6 @@ def padded(n_post):
 def tile_width(n_post):
     """Neurons per tile: near TILE, in equal shares, a multiple of LANES."""
     return padded(-(-n_post // max(1, round(n_post / TILE))))
-
-
-@kernel
-def merge(d, times, i, last, sample, steps):
-    """Merge the grid and the input times i .. last - 1 of a sample: all of `Steps` but numbers."""
-    k = first = i + sample * (d.n_grid + 1)
-    steps.first[sample] = first
-    g = d.n_grid  # the next grid point; point n_grid is the duration
-    if i < last:
-        if d.interpolation == NONE:
-            g = int(np.ceil(times[i] / d.dt - GRID_TOLERANCE))
-        elif d.n_grid > 0:
-            g = int(times[i] / d.dt)
-            while g < d.n_grid and g * d.dt < times[i]:
-                g += 1
-    while d.n_grid == 0 and i < last and times[i] < d.duration:  # no grid
-        steps.start[k], steps.tied[k] = times[i], 0
-        i += 1
-        while i < last and times[i] == times[i - 1]:
-            i += 1
-        steps.stop[k] = i
-        k += 1
-    while d.n_grid > 0:  # each turn writes the sub-interval that begins at the next point
-        grid_time = g * d.dt if g < d.n_grid else d.duration
-        if d.interpolation == NONE:
-            if (i >= last and k == first) or g >= d.n_grid:
-                break
-            steps.start[k] = grid_time
-            steps.tied[k] = 0
-            while i < last and int(np.ceil(times[i] / d.dt - GRID_TOLERANCE)) <= g:
-                i += 1
-            g += 1
-        elif i < last and times[i] <= grid_time and times[i] < d.duration:
-            time = times[i]
-            steps.start[k] = time
-            steps.tied[k] = g < d.n_grid and grid_time == time
-            g += steps.tied[k]
-            while i < last and times[i] == time:
-                i += 1
-        elif k > first and g < d.n_grid:
-            steps.start[k] = grid_time
-            steps.tied[k] = 0
-            g += 1
-        else:
-            break
-        steps.stop[k] = i
-        k += 1
-    steps.count[sample] = k - first
-
-
-@inlined_kernel
-def step_end(d, steps, step, last):
-    """When a step ends; `last` is the one behind the last step of the sample."""
-    return steps.start[step + 1] if step + 1 < last else d.duration
-
-
-@inlined_kernel
-def write_numbers(d, numbers, h, a, c, b):
-    """A row of the table of propagators, for a step of length h."""
-    numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] = a, c, b, 0.0, 0.0
-    if d.interpolation == DENSE:
-        # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
-        c_bound, b_bound = curvature_bound(d, h)
-        numbers[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
-        numbers[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
-
-
-@kernel
-def _tabulate(d, steps, sample, lanes):
-    """The propagators of a sample's steps; lanes (2 or more, LANES), float64, is scratch."""
-    first = steps.first[sample]
-    last = first + steps.count[sample]
-    for block in range(first, last, LANES):
-        n = min(LANES, last - block)
-        lanes[0] = 0.0
-        longest = 0.0
-        for lane in range(n):
-            step = block + lane
-            lanes[0, lane] = step_end(d, steps, step, last) - steps.start[step]
-            longest = max(longest, lanes[0, lane])
-        near = is_square(d) and longest < d.tau * (1.0 - NEAR)  # then exp(-h / tau) > NEAR
-        if near:
-            store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
-        for lane in range(n):
-            h = lanes[0, lane]
-            if near:
-                b = 1.0 - lanes[1, lane]
-                a, c = b * b, d.tau * b * lanes[1, lane]
-            else:
-                a, c, b = propagator(d, h)
-            write_numbers(d, steps.propagators[block + lane], h, a, c, b)
 
 
 @inlined_kernel
@@ -271,7 +158,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
         lanes = np.empty((3 * TURNS + 3, LANES))
         merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
-        _tabulate(d, steps, sample, lanes)
+        tabulate(d, steps, sample, lanes)
         numbers, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
         flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
         for tile in range(n_tiles):

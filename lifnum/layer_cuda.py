@@ -27,8 +27,8 @@ from lifnum.integrators import (
     propagator_derivative,
     remaining_propagator,
 )
-from lifnum.layer import merge, step_end, write_numbers
 from lifnum.optimizers import adam_update
+from lifnum.steps import merge, step_end, write_numbers
 
 device.teach_math()
 

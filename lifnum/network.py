@@ -13,6 +13,7 @@ from lifnum.device import require as require_gpu
 from lifnum.device import to_device, to_host
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.spikes import SpikeTrains
+from lifnum.steps import Steps, grid_steps
 
 GRADIENTS = ("adjusted", "piggyback")
 
@@ -164,7 +165,7 @@ class Scheme:
                 f"theta {neuron.theta!r} with delta_theta {neuron.delta_theta!r} has no reset "
                 f"below theta in {dtype}; accepted: both within the range of {dtype}"
             )
-        n_grid = layer.grid_steps(self.dt, duration) if self.dt is not None else 0
+        n_grid = grid_steps(self.dt, duration) if self.dt is not None else 0
         # no crossing may go unflagged for the rounding of the flag's own terms
         rounding = 8.0 * np.finfo(dtype).eps if self.interpolation == "dense" else 0.0
         return layer.Dynamics(
@@ -288,7 +289,7 @@ class Layer:
                 np.empty(most, np.uint8),
                 np.empty((most, 5)),
             )
-        return layer.Steps(np.empty(batch, np.int64), np.empty(batch, np.int64), *self._table)
+        return Steps(np.empty(batch, np.int64), np.empty(batch, np.int64), *self._table)
 
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""

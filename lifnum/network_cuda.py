@@ -10,9 +10,9 @@ import numpy as np
 
 from lifnum import device, integrators, layer_cuda, optimizers
 from lifnum.crossing import DENSE
-from lifnum.layer import Steps
 from lifnum.network import MAX_TABLE_BYTES, SimulationError
 from lifnum.spikes import SpikeTrains
+from lifnum.steps import Steps
 
 xp = device.array_module()
 

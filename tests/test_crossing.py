@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 
-from lifnum import Neuron, Scheme, integrators, layer, vectors
+from lifnum import Neuron, Scheme, integrators, layer, steps, vectors
 from lifnum.crossing import (
     DENSE,
     LINEAR,
@@ -102,15 +102,15 @@ def random_states(rng, d, h, n):
 
 def step_of(d, h):
     """The table row that the layer's kernel makes for one step of length h from an input at 0."""
-    steps = layer.Steps(
+    table = steps.Steps(
         np.array([0, 3]), np.zeros(1, np.int64), np.empty(3), np.empty(3, np.int64),
         np.empty(3, np.uint8), np.empty((3, 5)),
     )  # fmt: skip
     d = d._replace(duration=h, dt=h)
-    layer.merge(d, np.zeros(1), 0, 1, 0, steps)
-    layer._tabulate(d, steps, 0, np.empty((2, vectors.LANES)))
-    assert steps.count[0] == 1
-    return steps.propagators[0]
+    steps.merge(d, np.zeros(1), 0, 1, 0, table)
+    steps.tabulate(d, table, 0, np.empty((2, vectors.LANES)))
+    assert table.count[0] == 1
+    return table.propagators[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)

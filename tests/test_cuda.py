@@ -11,7 +11,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, cli, device, layer, train
+from lifnum import Network, Neuron, Scheme, cli, device, train
+from lifnum.steps import Steps
 
 TESTS = Path(__file__).parent
 
@@ -48,7 +49,7 @@ def signatures(real):
     d = typeof(Scheme("ps", 3, 1e-3).dynamics(Neuron(), 0.2, np.dtype(np.float32)))
     times, indices, offsets = array(f8, 1), array(i4, 1), array(i8, 1)
     table = array(f8, 2)
-    steps = types.NamedTuple((offsets, offsets, times, offsets, array(u1, 1), table), layer.Steps)
+    steps = types.NamedTuple((offsets, offsets, times, offsets, array(u1, 1), table), Steps)
     records = types.NamedTuple(
         (array(f8, 3), array(f8, 3), array(i4, 3), array(f8, 4)), layer_cuda.Records
     )

@@ -1,0 +1,126 @@
+"""The table of a batch's sub-intervals: grid and input times merged, and what a step multiplies by.
+
+Symbols as in `layer`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lifnum.compiler import inlined_kernel, kernel
+from lifnum.crossing import DENSE, NONE
+from lifnum.integrators import curvature_bound, is_square, propagator
+from lifnum.vectors import LANES, NEAR, load, lost_by_decay, store
+
+# a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
+GRID_TOLERANCE = 1e-9
+
+
+class Steps(NamedTuple):
+    """The sub-intervals of a batch: those of sample k are first[k] .. first[k] + count[k] - 1.
+
+    The table of a sample starts at its first input: before it the state is zero.
+    """
+
+    first: np.ndarray  # int64 (batch + 1,)
+    count: np.ndarray  # int64 (batch,)
+    start: np.ndarray  # float64 time; the end is the next one's start, or the duration
+    stop: np.ndarray  # int64: input spikes before this one have acted when the step begins
+    tied: np.ndarray  # uint8: inputs act at the start, and a grid point coincides with them
+    propagators: np.ndarray  # (a, c, b) and the two coefficients of the crossing flag
+
+
+def grid_steps(dt, duration):
+    """Number of steps of the grid 0, dt, 2 dt, ..., duration."""
+    return max(1, int(np.ceil(duration / dt - GRID_TOLERANCE)))
+
+
+@kernel
+def merge(d, times, i, last, sample, steps):
+    """Merge the grid and the input times i .. last - 1 of a sample: all of `Steps` but numbers."""
+    k = first = i + sample * (d.n_grid + 1)
+    steps.first[sample] = first
+    g = d.n_grid  # the next grid point; point n_grid is the duration
+    if i < last:
+        if d.interpolation == NONE:
+            g = int(np.ceil(times[i] / d.dt - GRID_TOLERANCE))
+        elif d.n_grid > 0:
+            g = int(times[i] / d.dt)
+            while g < d.n_grid and g * d.dt < times[i]:
+                g += 1
+    while d.n_grid == 0 and i < last and times[i] < d.duration:  # no grid
+        steps.start[k], steps.tied[k] = times[i], 0
+        i += 1
+        while i < last and times[i] == times[i - 1]:
+            i += 1
+        steps.stop[k] = i
+        k += 1
+    while d.n_grid > 0:  # each turn writes the sub-interval that begins at the next point
+        grid_time = g * d.dt if g < d.n_grid else d.duration
+        if d.interpolation == NONE:
+            if (i >= last and k == first) or g >= d.n_grid:
+                break
+            steps.start[k] = grid_time
+            steps.tied[k] = 0
+            while i < last and int(np.ceil(times[i] / d.dt - GRID_TOLERANCE)) <= g:
+                i += 1
+            g += 1
+        elif i < last and times[i] <= grid_time and times[i] < d.duration:
+            time = times[i]
+            steps.start[k] = time
+            steps.tied[k] = g < d.n_grid and grid_time == time
+            g += steps.tied[k]
+            while i < last and times[i] == time:
+                i += 1
+        elif k > first and g < d.n_grid:
+            steps.start[k] = grid_time
+            steps.tied[k] = 0
+            g += 1
+        else:
+            break
+        steps.stop[k] = i
+        k += 1
+    steps.count[sample] = k - first
+
+
+@inlined_kernel
+def step_end(d, steps, step, last):
+    """When a step ends; `last` is the one behind the last step of the sample."""
+    return steps.start[step + 1] if step + 1 < last else d.duration
+
+
+@inlined_kernel
+def write_numbers(d, numbers, h, a, c, b):
+    """A row of the table of propagators, for a step of length h."""
+    numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] = a, c, b, 0.0, 0.0
+    if d.interpolation == DENSE:
+        # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
+        c_bound, b_bound = curvature_bound(d, h)
+        numbers[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
+        numbers[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
+
+
+@kernel
+def tabulate(d, steps, sample, lanes):
+    """The propagators of a sample's steps; lanes (2 or more, LANES), float64, is scratch."""
+    first = steps.first[sample]
+    last = first + steps.count[sample]
+    for block in range(first, last, LANES):
+        n = min(LANES, last - block)
+        lanes[0] = 0.0
+        longest = 0.0
+        for lane in range(n):
+            step = block + lane
+            lanes[0, lane] = step_end(d, steps, step, last) - steps.start[step]
+            longest = max(longest, lanes[0, lane])
+        near = is_square(d) and longest < d.tau * (1.0 - NEAR)  # then exp(-h / tau) > NEAR
+        if near:
+            store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
+        for lane in range(n):
+            h = lanes[0, lane]
+            if near:
+                b = 1.0 - lanes[1, lane]
+                a, c = b * b, d.tau * b * lanes[1, lane]
+            else:
+                a, c, b = propagator(d, h)
+            write_numbers(d, steps.propagators[block + lane], h, a, c, b)
