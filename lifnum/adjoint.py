@@ -45,21 +45,28 @@ def sum_chunks(d_w, gradient):
     n_rows, n_post = gradient.shape
     squares = np.empty((BLOCKS, n_post))
     for block in prange(BLOCKS):
-        squares[block] = 0.0
-        for row in range(block * n_rows // BLOCKS, (block + 1) * n_rows // BLOCKS):
-            if len(d_w) > 1 or d_w.shape[2] > n_post:
-                for j in range(n_post):
-                    gradient[row, j] = d_w[0, row, j]
-            for chunk in range(1, len(d_w)):
-                for j in range(n_post):
-                    gradient[row, j] += d_w[chunk, row, j]
-            for j in range(n_post):
-                squares[block, j] += np.float64(gradient[row, j]) * np.float64(gradient[row, j])
+        first, last = block * n_rows // BLOCKS, (block + 1) * n_rows // BLOCKS
+        _sum_rows(d_w, gradient, np.int64(first), np.int64(last), squares[block])
     norm = 0.0
     for block in range(BLOCKS):
         for j in range(n_post):
             norm += squares[block, j]
     return np.sqrt(norm)
+
+
+@kernel
+def _sum_rows(d_w, gradient, first, last, squares):
+    n_post = gradient.shape[1]
+    squares[:] = 0.0
+    for row in range(first, last):
+        if len(d_w) > 1 or d_w.shape[2] > n_post:
+            for j in range(n_post):
+                gradient[row, j] = d_w[0, row, j]
+        for chunk in range(1, len(d_w)):
+            for j in range(n_post):
+                gradient[row, j] += d_w[chunk, row, j]
+        for j in range(n_post):
+            squares[j] += np.float64(gradient[row, j]) * np.float64(gradient[row, j])
 
 
 @parallel_kernel
