@@ -13,8 +13,8 @@ from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, r
 from lifnum.steps import step_end
 from lifnum.vectors import LANES, add, converted, filled, load, store, total
 
-# A backward pass is cut into 2 to 8 pieces: what all chunks add up to is read once more at the end,
-# so that a chunk of fewer samples would cost more than it gains.
+# Pieces are tiles times chunks: at least 2, and up to about 8 where each chunk keeps SAMPLES.
+# Smaller chunks cost more than they gain: the gradient of each is read once more at the end.
 PIECES = 2, 8
 SAMPLES = 25
 BLOCKS = 8  # of rows of a gradient, each of which is summed by one thread
@@ -27,7 +27,7 @@ def chunks(batch, n_tiles):
 
 
 @kernel
-def _count(constant):
+def _sum_counts(constant):
     n = 0
     for chunk in range(constant.shape[0]):
         for tile in range(constant.shape[1]):
@@ -105,7 +105,7 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
             if fresh[row]:
                 d_w[chunk, row, low:high] = 0
         constant[chunk, tile] = lost
-    return sum_chunks(d_w, gradient), _count(constant)
+    return sum_chunks(d_w, gradient), _sum_counts(constant)
 
 
 @kernel
@@ -292,7 +292,7 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
             if fresh[row]:
                 d_w[chunk, row, low:high] = 0
         constant[chunk, tile] = lost
-    return sum_chunks(d_w, gradient), _count(constant)
+    return sum_chunks(d_w, gradient), _sum_counts(constant)
 
 
 @kernel

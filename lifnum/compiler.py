@@ -56,13 +56,12 @@ CACHE_FOLDER = _cache_folder()
 class _Compiler(Compiler):
     """Numba's compiler, in four fifths of its time: the kernels are as fast, to the bit the same.
 
-    LLVM at its second level, or the first for parallel kernels, which call kernels that are
-    optimised already; no garbage collection, which costs a fifteenth and finds nothing.
+    LLVM at its first level, for what matters is vectors already (`lifnum.vectors`); no garbage
+    collection, which costs a fifteenth and finds nothing.
     """
 
     def compile_extra(self, function):
-        enough = 1 if self.state.flags.auto_parallel.enabled else 2
-        level, config.OPT = config.OPT, type(config.OPT)(min(config.OPT, enough))
+        level, config.OPT = config.OPT, type(config.OPT)(min(config.OPT, 1))
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -97,5 +96,5 @@ def inlined_kernel(function):
 
 
 def parallel_kernel(function):
-    """Compile a function whose prange loops run on all threads; their work belongs in kernels."""
+    """Compile a function whose prange loops run on all threads."""
     return _compiled(function, cache=True, parallel=True)

@@ -226,6 +226,7 @@ def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
     """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).
 
     Where both exponentials are powers of one, the root gives the propagator without any.
+    `layer._fire` does the same for vectors, with the same bounds: change both.
     """
     if is_square(m) and interpolation != LINEAR:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)

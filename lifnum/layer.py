@@ -33,8 +33,8 @@ from lifnum.vectors import (
 # neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
 # core, but two threads gain less from that than from chunks of samples on the way back.
 TILE = 832
-FEW = 4  # neurons that may spike in a step: fewer are followed one by one
-TURNS = 8  # spikes of a neuron in a step that `_fire` finds
+FEW = 4  # neurons that may spike in a step; for fewer a vector costs more than it saves
+TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
 # through the caches four times a batch.
@@ -50,7 +50,7 @@ SPIKE = np.dtype(
     align=True,
 )
 
-# The piece that a spike ends, as only the discrete adjoint and the dense output need it.
+# The piece that a spike ends, as only the discrete adjoint and the potential on chords need it.
 PIECE = np.dtype(
     [
         ("current", np.float64),  # (I0, u0) where it began
@@ -146,8 +146,9 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
 
     Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
     spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
-    empty, what they ended. tallies (4, batch, tiles), int64: how many spikes there were; how many
-    neurons were at the cap, and at how many it suppressed a spike; whether the state overflowed.
+    empty, what they ended (`_fire` writes none: no gradient of `exact` reads them). tallies (4,
+    batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
+    many it suppressed a spike; whether the state overflowed.
     states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
 
     Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
@@ -159,7 +160,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         lanes = np.empty((3 * TURNS + 3, LANES))
         merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
         tabulate(d, steps, sample, lanes)
-        numbers, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
+        room, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
         flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
         for tile in range(n_tiles):
             low, high = tile * width, min((tile + 1) * width, w.shape[1])
@@ -167,14 +168,14 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
             _forward_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
                 pieces[sample, tile], tallies[:, sample, tile], states,
-                numbers[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
+                room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
                 scratch,
             )  # fmt: skip
     totals, out_offsets = np.empty(5, np.int64), np.empty(batch + 1, np.int64)
     _totals(tallies, steps.count, totals, out_offsets)
     valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
     out_times, out_indices = np.empty(out_offsets[valid]), np.empty(out_offsets[valid], np.int32)
-    for turn in prange(valid):  # no expression here: Numba then leaves the loop to one thread
+    for turn in prange(valid):  # a name: with an expression Numba leaves the loop to one thread
         sample = np.int64(turn)
         first, last = out_offsets[sample], out_offsets[sample + 1]
         _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
@@ -258,7 +259,7 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
     n_spikes = 0
     first = steps.first[sample]
     last = first + steps.count[sample]
-    # literals would have the inlined kernels compiled for them as well
+    # numbers as literals would have the inlined kernels compiled once more
     now, nothing = np.int64(0), np.int32(0)
     for step in range(first, last):
         stop = steps.stop[step]

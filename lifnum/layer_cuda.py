@@ -4,7 +4,7 @@ A thread is a neuron, a block a tile of neurons of one sample; backward, of one 
 each after the other, so that a thread alone adds to its column of the gradient: no atomics. The
 table of steps and the rows of weights that inputs select are read once per block, through shared
 memory; weights and records lie so that neighbouring threads read neighbouring addresses. All
-formulas are those of the CPU, called here. Symbols as in layer.py and adjoint.py.
+formulas are those of the CPU's scalar kernels, called here. Symbols as in layer.py and adjoint.py.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from lifnum.integrators import (
     remaining_propagator,
 )
 from lifnum.optimizers import adam_update
-from lifnum.steps import merge, step_end, write_numbers
+from lifnum.steps import merge, step_end, write_row
 
 device.teach_math()
 
@@ -67,7 +67,7 @@ def build_steps(d, inputs, steps):
         for step in range(first, last):
             h = step_end(d, steps, step, last) - steps.start[step]
             a, c, b = propagator(d, h)
-            write_numbers(d, steps.propagators[step], h, a, c, b)
+            write_row(d, steps.propagators[step], h, a, c, b)
 
 
 @cuda.jit

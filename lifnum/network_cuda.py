@@ -198,9 +198,9 @@ class DeviceLayer:
                 f"dt {d.dt:g} with a batch of {batch} needs {most:.3g} sub-intervals; "
                 f"accepted: at most {MAX_TABLE_BYTES / 80:.3g}"
             )
-        first = inputs.offsets + xp.arange(batch + 1) * (d.n_grid + 1)
-        table = (first, xp.zeros(batch, np.int64), xp.empty(most), xp.empty(most, np.int64),
-                 xp.empty(most, np.uint8), xp.empty((most, 5)))  # fmt: skip
+        table = (xp.empty(batch, np.int64), xp.zeros(batch, np.int64), xp.empty(most),
+                 xp.empty(most, np.int64), xp.empty(most, np.uint8),
+                 xp.empty((most, 5)))  # fmt: skip
         steps = Steps(*map(device.argument, table))
         if batch:
             given = (device.argument(inputs.times), device.argument(inputs.offsets))

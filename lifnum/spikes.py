@@ -17,6 +17,7 @@ def _gather(times, indices, offsets, rows, new_times, new_indices, new_offsets):
 
 @kernel
 def _survey(times, indices, offsets, counts, first, last):
+    """counts, first, last (batch, n_neurons) come filled with 0, -1, inf."""
     for sample in range(len(offsets) - 1):
         for k in range(offsets[sample], offsets[sample + 1]):
             j = indices[k]
@@ -187,6 +188,8 @@ class SpikeTrains:
             shape = (len(self), self.n_neurons)
             self._survey = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, np.inf)
             _survey(self.times, self.indices, self.offsets, *self._survey)
+            for array in self._survey:
+                array.setflags(write=False)
         return self._survey
 
     def counts(self):

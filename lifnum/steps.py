@@ -22,7 +22,7 @@ class Steps(NamedTuple):
     The table of a sample starts at its first input: before it the state is zero.
     """
 
-    first: np.ndarray  # int64 (batch + 1,)
+    first: np.ndarray  # int64 (batch,)
     count: np.ndarray  # int64 (batch,)
     start: np.ndarray  # float64 time; the end is the next one's start, or the duration
     stop: np.ndarray  # int64: input spikes before this one have acted when the step begins
@@ -37,9 +37,11 @@ def grid_steps(dt, duration):
 
 @kernel
 def merge(d, times, i, last, sample, steps):
-    """Merge the grid and the input times i .. last - 1 of a sample: all of `Steps` but numbers."""
+    """Merge the grid with input times i .. last - 1 of a sample: all but the propagators."""
     k = first = i + sample * (d.n_grid + 1)
     steps.first[sample] = first
+    while last > i and times[last - 1] > d.duration:  # ignored; t / dt may exceed all integers
+        last -= 1
     g = d.n_grid  # the next grid point; point n_grid is the duration
     if i < last:
         if d.interpolation == NONE:
@@ -90,14 +92,14 @@ def step_end(d, steps, step, last):
 
 
 @inlined_kernel
-def write_numbers(d, numbers, h, a, c, b):
+def write_row(d, row, h, a, c, b):
     """A row of the table of propagators, for a step of length h."""
-    numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] = a, c, b, 0.0, 0.0
+    row[0], row[1], row[2], row[3], row[4] = a, c, b, 0.0, 0.0
     if d.interpolation == DENSE:
         # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
         c_bound, b_bound = curvature_bound(d, h)
-        numbers[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
-        numbers[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
+        row[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
+        row[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
 
 
 @kernel
@@ -123,4 +125,4 @@ def tabulate(d, steps, sample, lanes):
                 a, c = b * b, d.tau * b * lanes[1, lane]
             else:
                 a, c, b = propagator(d, h)
-            write_numbers(d, steps.propagators[block + lane], h, a, c, b)
+            write_row(d, steps.propagators[block + lane], h, a, c, b)

@@ -193,7 +193,7 @@ def add(target, row, column, vector):
     store(target, row, column, load(target, row, column) + vector)
 
 
-NEAR = 0.6  # the two functions below are series for decays above it: those of short steps
+NEAR = 0.6  # for decays above it, of short steps, the two series below reach rounding
 
 
 @inlined_kernel

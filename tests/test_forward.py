@@ -44,6 +44,28 @@ def single(weights, times, scheme, duration=2.0, indices=None, **neuron):
     return net, trains, oracle[0]
 
 
+@pytest.mark.parametrize("interpolation", ["none", "linear", "dense"])
+@pytest.mark.parametrize("late", [[1e20], [1e20, 1e300]])
+def test_inputs_far_behind_the_end_are_ignored(interpolation, late):
+    """Their place on the grid is no 64-bit integer."""
+    scheme = Scheme("euler", dt=0.25, interpolation=interpolation)
+    net, trains, _ = single([[8.0]], [0.25, *late], scheme, duration=1.0, theta=2.0)
+    alone, train, _ = single([[8.0]], [0.25], scheme, duration=1.0, theta=2.0)
+    assert net.forward(trains).times.tolist() == alone.forward(train).times.tolist() != []
+
+
+@pytest.mark.parametrize("n", [3, 4, 16, 21])  # one by one; all at once, in one round or two
+@pytest.mark.parametrize("delta", [1.0, 1.6, 0.3, 0.02])  # up to more spikes a step than TURNS
+def test_neurons_that_spike_together_equal_the_oracle(n, delta):
+    weights = np.random.default_rng(n).uniform(5.0, 9.0, (1, n))
+    scheme = Scheme(dt=0.25)
+    net, trains, oracle = single(
+        weights, [0.1, 0.4], scheme, delta_theta=delta, max_spikes=60, indices=[0, 0]
+    )
+    assert_equal_spikes(net.forward(trains), oracle)
+    assert len(oracle) > n
+
+
 AWKWARD = {
     "equal times": ([0.2, 0.2, 0.2], {}),
     "input at zero": ([0.0, 0.0], {}),
