@@ -91,21 +91,34 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         lam = np.empty((4, n), w.dtype)
         end_terms = np.empty((1, n))
         lost = 0
-        fresh = np.ones(len(w), np.bool_)
+        fresh = np.empty(len(w), np.bool_)
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
-        if d_in.shape[1] > 0:
-            d_in[tile, offsets[first] : offsets[last]] = 0.0
+        _begin(fresh, d_in[tile], offsets, first, last)
         for sample in range(first, last):
             lost += _adjusted_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
                 d_w[chunk], d_in[tile], lam, end_terms, fresh,
             )  # fmt: skip
-        for row in range(len(w)):
-            if fresh[row]:
-                d_w[chunk, row, low:high] = 0
+        _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
     return sum_chunks(d_w, gradient), _sum_counts(constant)
+
+
+@kernel
+def _begin(fresh, d_in, offsets, first, last):
+    """Before a piece: no row of its gradient is written, no derivative by its inputs' times."""
+    fresh[:] = True
+    if len(d_in) > 0:
+        d_in[offsets[first] : offsets[last]] = 0.0
+
+
+@kernel
+def _clear_fresh(d_w, low, high, fresh):
+    """After a piece: the rows of its gradient that nothing was added to are zero."""
+    for row in range(len(d_w)):
+        if fresh[row]:
+            d_w[row, low:high] = 0
 
 
 @kernel
@@ -278,19 +291,16 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
         lam = np.empty((4, high - low), w.dtype)
         lost = 0
-        fresh = np.ones(len(w), np.bool_)
+        fresh = np.empty(len(w), np.bool_)
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
-        if d_in.shape[1] > 0:
-            d_in[tile, offsets[first] : offsets[last]] = 0.0
+        _begin(fresh, d_in[tile], offsets, first, last)
         for sample in range(first, last):
             lost += _piggyback_sample(
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
                 d_in[tile], lam, fresh,
             )  # fmt: skip
-        for row in range(len(w)):
-            if fresh[row]:
-                d_w[chunk, row, low:high] = 0
+        _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
     return sum_chunks(d_w, gradient), _sum_counts(constant)
 

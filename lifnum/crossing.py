@@ -18,6 +18,7 @@ from lifnum.integrators import (
     propagator,
     propagator_and_derivative,
     significant_order,
+    square_propagator,
 )
 
 NONE, LINEAR, DENSE = range(3)
@@ -206,7 +207,7 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
         s = h * (gap / rise) if rise > gap else h
     elif m.code == PS and m.order > 2:
         s = first_root_series(m, theta, i0, u0, h, reached, scratch)
-    elif m.code == EXACT and m.tau != 2.0 * m.tau_s:
+    elif m.code == EXACT and not is_square(m):
         s = first_root_concave(m, gap, i0, u0, h)
     elif m.code == EXACT or m.code == EXPONENTIAL_EULER:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)
@@ -238,7 +239,8 @@ def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
             s = -m.tau * np.log1p(-z)
         if not s < h:
             s, z, b = h, 1.0 - b1, b1
-        return s, b * b, m.tau * b * z, b
+        a, c, b = square_propagator(m, b, z)
+        return s, a, c, b
     s = first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch)
     a, c, b = propagator(m, max(s, 0.0))
     return s, a, c, b

@@ -135,6 +135,12 @@ def is_square(m):
 
 
 @inlined_kernel
+def square_propagator(m, b, lost):
+    """(a, c, b) where `is_square`, from b and lost = 1 - b: numbers or vectors."""
+    return b * b, m.tau * b * lost, b
+
+
+@inlined_kernel
 def remaining_propagator(m, rest, b_whole, b_part):
     """(a, c, b) of the rest of a step whose whole and whose part before have these b.
 
@@ -143,7 +149,7 @@ def remaining_propagator(m, rest, b_whole, b_part):
     """
     if is_square(m) and b_whole > 0.0:
         b = min(b_whole / b_part, 1.0)
-        return b * b, m.tau * b * (1.0 - b), b
+        return square_propagator(m, b, 1.0 - b)
     return propagator(m, rest)
 
 

@@ -15,7 +15,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
-from lifnum.integrators import is_square, propagator, remaining_propagator
+from lifnum.integrators import is_square, propagator, remaining_propagator, square_propagator
 from lifnum.steps import merge, step_end, tabulate
 from lifnum.vectors import (
     LANES,
@@ -236,7 +236,8 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
         simple = not_below(size, 1e-280) & not_below(1e280, size)
         odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | not_below(b1, b) | ~simple)
         i, b1, u = b * b * i, b1 / b, filled(d.reset)
-        u1 = d.tau * b1 * (1.0 - b1) * i + b1 * u
+        a, c, b = square_propagator(d, b1, 1.0 - b1)
+        u1 = c * i + b * u
         time = end + d.tau * log_of_decay(b1)
         store(lanes, 3 * turn + 3, 0, larger(filled(start), time))
         store(lanes, 3 * turn + 4, 0, i)
@@ -322,8 +323,9 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     if m > 0:
                         emitted[j] += m
                         i0, b1 = lanes[3 * m + 1, lane], lanes[3 * m + 2, lane]
-                        state[now, j] = real(b1 * b1 * i0)
-                        state[now + 1, j] = real(d.tau * b1 * (1.0 - b1) * i0 + b1 * d.reset)
+                        a, c, b = square_propagator(d, b1, 1.0 - b1)
+                        state[now, j] = real(a * i0)
+                        state[now + 1, j] = real(c * i0 + b * d.reset)
                     continue
             i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
             i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])

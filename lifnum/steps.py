@@ -9,7 +9,7 @@ import numpy as np
 
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.crossing import DENSE, NONE
-from lifnum.integrators import curvature_bound, is_square, propagator
+from lifnum.integrators import curvature_bound, is_square, propagator, square_propagator
 from lifnum.vectors import LANES, NEAR, load, lost_by_decay, store
 
 # a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
@@ -121,8 +121,7 @@ def tabulate(d, steps, sample, lanes):
         for lane in range(n):
             h = lanes[0, lane]
             if near:
-                b = 1.0 - lanes[1, lane]
-                a, c = b * b, d.tau * b * lanes[1, lane]
+                a, c, b = square_propagator(d, 1.0 - lanes[1, lane], lanes[1, lane])
             else:
                 a, c, b = propagator(d, h)
             write_row(d, steps.propagators[block + lane], h, a, c, b)

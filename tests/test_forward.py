@@ -66,6 +66,14 @@ def test_neurons_that_spike_together_equal_the_oracle(n, delta):
     assert len(oracle) > n
 
 
+def test_peaks_inside_a_step_of_neurons_taken_together_equal_the_oracle():
+    """u rises from 0.96 to a peak near theta = 1 and ends its step below: some peaks are spikes."""
+    weights = [[6.47] * 8, np.linspace(-3.0, -2.75, 8)]
+    net, trains, oracle = single(weights, [0.1, 0.3], Scheme(), duration=0.75, indices=[0, 1])
+    assert_equal_spikes(net.forward(trains), oracle)
+    assert 0 < len(oracle) < 8 and all(0.3 < q.time < 0.6 for q in oracle)
+
+
 AWKWARD = {
     "equal times": ([0.2, 0.2, 0.2], {}),
     "input at zero": ([0.0, 0.0], {}),
