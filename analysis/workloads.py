@@ -26,6 +26,7 @@ from lifnum import cli, datasets, encoding, train, trainer
 from lifnum.losses import SpikeCount
 from lifnum.network import Network, Neuron, Scheme
 from lifnum.optimizers import Adam
+from lifnum.run import Run, trainer_of
 from lifnum.spikes import SpikeTrains
 
 IMAGES = ("mnist", "fashion-mnist")
@@ -62,7 +63,7 @@ def _config(options):
 def _run(config, data_dir, folder):
     """A run of lifnum.train with its trace in a folder, at its start."""
     threads = numba.get_num_threads()
-    return train.Run(config, Path(folder) / "trace.h5", data_dir, overwrite=True, threads=threads)
+    return Run(config, Path(folder) / "trace.h5", data_dir, overwrite=True, threads=threads)
 
 
 def _encoding_seconds(dataset, data_dir, window):
@@ -154,7 +155,7 @@ def schemes(options, named, count, warm=100):
     steps of exact; Adam then runs with a rate of zero, so that they stay the same.
     """
     config, data_dir = _config(options)
-    job = train.trainer_of(config | {"scheme": {}}, data_dir)
+    job = trainer_of(config | {"scheme": {}}, data_dir)
     for _ in range(warm):
         job.step()
     batches = []

@@ -12,13 +12,14 @@ from pathlib import Path
 from test_data import MNIST
 
 from lifnum import train
+from lifnum.run import Run
 
 
 def measure(dataset, epochs):
     options = ["--dataset", dataset, "--epochs", str(epochs), "--data-dir", str(MNIST)]
     args = train.parser().parse_args(options)
     with tempfile.TemporaryDirectory() as folder:
-        run = train.Run(train.config_of(args), Path(folder) / "a.h5", args.data_dir)
+        run = Run(train.config_of(args), Path(folder) / "a.h5", args.data_dir)
         start, before = time.monotonic(), run.seconds_checkpoints
         run.train(quiet=True)
         total = time.monotonic() - start

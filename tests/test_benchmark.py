@@ -10,6 +10,7 @@ import pytest
 
 from analysis import benchmark, roofline, workers
 from lifnum import cli, train, trainer
+from lifnum.run import trainer_of
 
 
 def run(*arguments):
@@ -37,7 +38,7 @@ def test_the_quick_form_measures_all_sections_and_keeps_every_repetition(in_tmp,
 def counted_directly(options):
     """Synaptic events and flops of a first epoch, one batch and one layer after another."""
     config = train.config_of(train.parser().parse_args(options))
-    job = train.trainer_of(config)
+    job = trainer_of(config)
     events = moved = 0
     while job.epoch == 0:
         inputs = job.data.train.select(job.rows_of_batch())

@@ -22,6 +22,7 @@ from test_train import assert_equal_runs
 
 from lifnum import checkpoint, cli, train
 from lifnum.lock import Lock
+from lifnum.run import Interrupted, Run, Signals
 from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
 
 OPTIONS = ["--method", "euler", "--hidden", "12", "--limit-train", "100", "--limit-test", "50",
@@ -186,7 +187,7 @@ def test_a_run_killed_between_two_writes_resumes_to_the_same_bits(
     def kill(*_, **__):
         raise Killed
 
-    monkeypatch.setattr(train.Run, "_give_up", lambda run: run.trace._abandon())
+    monkeypatch.setattr(Run, "_give_up", lambda run: run.trace._abandon())
     with monkeypatch.context() as patch, pytest.raises(Killed):
         if moment == "first checkpoint":  # the trace is in place, no checkpoint yet
             patch.setattr(checkpoint, "save", kill)
@@ -257,8 +258,8 @@ def test_other_options_or_data_than_the_runs_are_refused_beside_resume(in_tmp, c
     data = write_user_file(Path("mine.npz"), user_arrays())
     options = ["--dataset", str(data), "--duration", "1", "--epochs", "2"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train._Signals, "check", lambda self: (_ for _ in ()).throw(
-            train.Interrupted(130)))  # fmt: skip
+        patch.setattr(Signals, "check", lambda self: (_ for _ in ()).throw(
+            Interrupted(130)))  # fmt: skip
         assert run("--output", "a.h5", *options) == 130
     assert run("--resume", "a.h5", *options, "--seed", "3") == 2
     assert "a.h5: was begun with other options (seed)" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from test_survival import wait_for
 from test_train import ROOT, SMALL, assert_equal_runs
 
 from lifnum import checkpoint, cli, sweep, train
+from lifnum.run import Run
 from lifnum.trace import Trace
 
 LONG = [*SMALL, "--epochs", "30"]
@@ -176,12 +177,12 @@ def test_a_dry_run_lists_the_runs_and_starts_none(in_tmp, capsys):
 def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_none_later(in_tmp):
     (job,) = jobs("--methods", "euler", "--output", "d", *SMALL)
     assert sweep._start(job) == ["--output", job.path]
-    run_ = train.Run(job.config, job.path)
+    run_ = Run(job.config, job.path)
     run_.trace.close("running")
     assert sweep._start(job) == ["--resume", job.path]
     checkpoint.remove(job.path)
     assert sweep._start(job) == ["--output", job.path, "--overwrite"]
-    run_ = train.Run(job.config, job.path, overwrite=True)
+    run_ = Run(job.config, job.path, overwrite=True)
     run_._evaluate(True, False)
     run_.trace.close("running")
     checkpoint.remove(job.path)

@@ -1,0 +1,378 @@
+"""A run that is trained, traced, checkpointed and resumed; `train` is its command line."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from lifnum import checkpoint, datasets, presets
+from lifnum.network import Scheme, SimulationError
+from lifnum.trace import Trace, TraceError, TraceWriter, check_config, environment
+from lifnum.trainer import Trainer
+
+BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
+
+RASTER_SAMPLES = 8
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM came; carries the exit code."""
+
+
+class Signals:
+    """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps.
+
+    Where the run belongs to a process, `parent`, the end of that process counts as SIGTERM.
+    """
+
+    def __init__(self, parent=None):
+        self.received = None
+        self._parent = parent
+
+    def __enter__(self):
+        def note(number, frame):
+            if self.received is not None:  # a second one does not wait
+                raise KeyboardInterrupt
+            self.received = number
+
+        self._before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self):
+        if self._parent is not None and os.getppid() != self._parent:
+            self.received = self.received or signal.SIGTERM
+        if self.received is not None:
+            raise Interrupted(128 + self.received)
+
+
+def trainer_of(config, data_dir=None):
+    """The run of a configuration, at its start."""
+    preset = presets.from_config(config["preset"])
+    data = datasets.load(
+        preset.dataset, data_dir, preset.window, config["seed"],
+        config["limit_train"], config["limit_test"],
+    )  # fmt: skip
+    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"],
+                   config.get("device", "cpu"))  # fmt: skip
+
+
+class Saved(NamedTuple):
+    """What an unfinished run left: the header of its trace, and its newest checkpoint."""
+
+    header: dict
+    arrays: dict | None  # None: it was stopped before the first checkpoint
+    numbers: dict | None
+
+
+def saved(output):
+    """The `Saved` of an output.
+
+    The checkpoint knows all that the trace does: a trace that is damaged or lost is made anew.
+
+    Raises
+    ------
+    TraceError
+        The run is finished, or there is neither a trace nor a checkpoint.
+    CheckpointError
+        There are rows in the trace and no usable checkpoint of this run.
+    """
+    try:
+        with Trace(output) as trace:
+            header, status = trace.header | {"config": trace.config}, trace.status
+            rows = len(trace.batches["epoch"]) + len(trace.epochs["epoch"])
+    except TraceError as error:
+        try:
+            arrays, numbers = checkpoint.load_latest(output)
+        except checkpoint.CheckpointError:
+            raise error from None
+        header = numbers.get("header")
+        if not isinstance(header, dict):
+            raise checkpoint.CheckpointError(f"{output}: has a checkpoint without header") from None
+        check_config(output, header.get("config"))
+        print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
+        return Saved(header, arrays, numbers)
+    if status == "finished":
+        raise TraceError(f"{output}: the run is finished")
+    try:
+        return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
+    except checkpoint.CheckpointError:
+        if rows:
+            raise
+        return Saved(header, None, None)
+
+
+def _digest(data):
+    """SHA-256 of a data set."""
+    digest = hashlib.sha256()
+    for trains, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+        for array in (trains.times, trains.indices, trains.offsets, labels):
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+class Run:
+    """A run that is trained, traced and checkpointed.
+
+    Parameters
+    ----------
+    config : dict
+    output : path
+    data_dir : path, optional
+    overwrite : bool
+    resume : Saved, optional
+        What `saved` returned for that output: go on from there.
+    threads, workers : int
+        For the header of the trace, which keeps the most workers that any part of the run had.
+    checkpoint_every : float
+        Seconds.
+    lock : Lock, optional
+        The claim on the output, if it is held already.
+
+    Raises
+    ------
+    TraceError, CheckpointError
+        The output exists, or what was saved does not belong to this run or its data.
+    OSError
+        The file system refuses.
+    """
+
+    def __init__(self, config, output, data_dir=None, overwrite=False, resume=None, threads=1,
+                 checkpoint_every=30.0, lock=None, workers=1):  # fmt: skip
+        self.output = Path(output)
+        self.checkpoint_every = checkpoint_every
+        self.seconds_checkpoints = 0.0
+        self.evaluations = config["evaluations"]
+        trainer = self.trainer = trainer_of(config, data_dir)
+        initial = [w.copy() for w in trainer.net.weights]
+        digest, here = _digest(trainer.data), environment(threads)
+        self._row, state = np.zeros(3 + 2 * len(initial)), None
+        if resume:
+            self.header = resume.header
+            self._compare(digest, here)
+            self.header["workers"] = max(workers, self.header.get("workers", 1))
+        else:
+            run = secrets.token_hex(8)
+            self.header = {"config": config, "seed": config["seed"], "run": run, "data": digest,
+                           "workers": workers, **here}  # fmt: skip
+        if resume and resume.arrays:
+            arrays = resume.arrays
+            state = {name.removeprefix("trace."): arrays.pop(name) for name in list(arrays)
+                     if name.startswith("trace.")}  # fmt: skip
+            self._row = arrays.pop("row")
+            try:
+                trainer.restore(arrays, resume.numbers)
+            except ValueError as error:
+                raise checkpoint.CheckpointError(f"{output}: {error}") from None
+        n_samples = min(RASTER_SAMPLES, len(trainer.data.test))
+        self.trace = TraceWriter(
+            self.output, self.header, initial, trainer.data.n_classes, n_samples,
+            overwrite or resume is not None, lock, state,
+        )  # fmt: skip
+        if state:
+            self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
+        else:
+            self._checkpoint()
+        checkpoint.remove(self.output, but_run=self.header["run"])
+        self._saved = time.monotonic()
+        self._batches_a_row = max(1, trainer.n_batches // BATCH_ROWS)
+        self._warned = set()
+
+    def _compare(self, digest, here):
+        """Refuse other data than the run was begun with; warn of another environment."""
+        if self.header.get("data") != digest:
+            raise TraceError(f"{self.output}: was begun with other data than is at hand now")
+        for name in ("lifnum", "numpy", "numba", "cpu"):
+            if self.header.get(name) != here[name]:
+                before = self.header.get(name)
+                print(f"warning: {self.output}: was begun with {name} {before}, goes "
+                      f"on with {here[name]}: the bits may differ", file=sys.stderr)  # fmt: skip
+
+    def _checkpoint(self):
+        start = time.monotonic()
+        arrays, numbers = self.trainer.state()
+        arrays |= {"row": self._row}
+        arrays |= {f"trace.{name}": array for name, array in self.trace.state().items()}
+        numbers |= {"run": self.header["run"], "header": self.header}
+        checkpoint.save(self.output, arrays, numbers)
+        self._saved = time.monotonic()
+        self.seconds_checkpoints += self._saved - start
+
+    def train(self, quiet=False, signals=None):
+        """Train to the last epoch; returns the last row of the trace's epochs, or None.
+
+        Raises
+        ------
+        Interrupted
+            On SIGINT or SIGTERM, after a checkpoint.
+        SimulationError
+            Something overflowed, after a checkpoint of the state before.
+        OSError
+            The file system refuses; the last checkpoint is intact.
+        """
+        trainer = self.trainer
+        epochs = trainer.preset.epochs
+        stops = [
+            -(-trainer.n_batches * (k + 1) // self.evaluations) for k in range(self.evaluations)
+        ]
+        row = None
+        try:
+            with contextlib.ExitStack() as stack:
+                signals = signals or stack.enter_context(Signals())
+                if self._evaluation_is_due(stops):
+                    row = self._evaluate(quiet, trainer.batch == 0)
+                while trainer.epoch < epochs:
+                    bar = tqdm(
+                        total=trainer.n_batches, initial=trainer.batch, unit="batch",
+                        desc=f"epoch {trainer.epoch + 1}/{epochs}", leave=False,
+                        disable=True if quiet else None,
+                    )  # fmt: skip
+                    with bar:
+                        epoch = trainer.epoch
+                        while trainer.epoch == epoch:
+                            signals.check()
+                            loss, accuracy = trainer.step()
+                            bar.update()
+                            done = trainer.batch or trainer.n_batches
+                            self._log_batch(epoch, done, loss, accuracy, bar)
+                            if done in stops:
+                                row = self._evaluate(quiet, trainer.batch == 0, bar)
+                            elif time.monotonic() - self._saved > self.checkpoint_every:
+                                self._checkpoint()
+            self.trace.close("finished")
+        except (Interrupted, SimulationError):
+            self._checkpoint()
+            self.trace.publish(last=trainer.net.weights)
+            self.trace.close("interrupted")
+            raise
+        except OSError as error:
+            self._give_up()
+            raise OSError(
+                f"{error}; the last checkpoint stands, go on with --resume {self.output}"
+            ) from None
+        except BaseException:
+            self._give_up()
+            raise
+        checkpoint.remove(self.output)
+        return row
+
+    def _give_up(self):
+        """Close the trace without what no checkpoint holds."""
+        with contextlib.suppress(OSError):
+            self.trace.close("interrupted", publish=False)
+
+    def _evaluation_is_due(self, stops):
+        """Whether the state of the run is one whose evaluation was not reached before the stop."""
+        trainer = self.trainer
+        position = trainer.epoch + trainer.batch / trainer.n_batches
+        done = (trainer.batch or trainer.n_batches) in stops
+        rows = self.trace.state()["epochs.epoch"]
+        return done and (position > 0 or trainer.preset.epochs == 0) and position not in rows
+
+    def _log_batch(self, epoch, done, loss, accuracy, bar):
+        trainer = self.trainer
+        layers = trainer.net.layers
+        size = len(layers[0].spikes)
+        spikes = [len(layer.spikes.times) / size for layer in layers]
+        norms = [layer.gradient_norm for layer in layers]
+        self._row += [1.0, loss, accuracy, *spikes, *norms]
+        if done % self._batches_a_row == 0 or done == trainer.n_batches:
+            mean = self._row / self._row[0]
+            n = len(layers)
+            self.trace.append_batch({
+                "epoch": epoch + done / trainer.n_batches,
+                "loss": mean[1],
+                "accuracy": mean[2],
+                "spikes": mean[3 : 3 + n],
+                "gradient_norm": mean[3 + n :],
+            })  # fmt: skip
+            bar.set_postfix(loss=f"{mean[1]:.3g}", accuracy=f"{100 * mean[2]:.1f} %",
+                            spikes="+".join(f"{s:.0f}" for s in mean[3 : 3 + n]))  # fmt: skip
+            self._row[:] = 0.0
+
+    def _evaluate(self, quiet, with_test, bar=None):
+        """Validate, test at the end of an epoch, and write a row of the trace."""
+        trainer, activity = self.trainer, self.trainer.activity
+        start = time.perf_counter()
+        validation = trainer.validate()
+        n_layers = len(trainer.net.layers)
+        test = trainer.test() if with_test else None
+        steps = activity.per_sample(activity.steps)
+        samples, n_steps = max(1, int(activity.samples)), max(1, trainer.n_steps)
+        has_validation = len(trainer.validation_rows) > 0
+        row = {
+            "epoch": trainer.epoch + trainer.batch / trainer.n_batches,
+            "learning_rate": trainer.optimizer.learning_rate,
+            "train_loss": trainer.totals[0] / samples if activity.samples else np.nan,
+            "train_accuracy": trainer.totals[1] / samples if activity.samples else np.nan,
+            "validation_loss": validation.loss,
+            "validation_accuracy": validation.accuracy if has_validation else np.nan,
+            "test_loss": test.loss if test else np.nan,
+            "test_accuracy": test.accuracy if test else np.nan,
+            "train_spikes": activity.per_sample(activity.spikes),
+            "test_spikes": test.spikes if test else np.full(n_layers, np.nan),
+            "silent": activity.silent(),
+            "capped": activity.per_sample(activity.capped),
+            "suppressed": activity.per_sample(activity.suppressed),
+            "steps": steps,
+            "step_length": trainer.preset.duration / np.maximum(steps, 1.0),
+            "gradient_norm": trainer.norms / n_steps,
+            "without_gradient": activity.per_sample(activity.constant),
+            "seconds_training": trainer.seconds,
+            "seconds_evaluation": time.perf_counter() - start,
+        }
+        raster, confusion = (self._raster(), test.confusion) if with_test else (None, None)
+        self.trace.record(row, confusion, raster)
+        trainer.reset_totals()
+        self._checkpoint()  # first: what the trace shows is never lost
+        self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
+        self._warn(row)
+        if not quiet and with_test:
+            print(self._epoch_line(row))
+        return row
+
+    def _epoch_line(self, row):
+        parts = [f"epoch {row['epoch']:.0f}:"]
+        parts.append(f"loss {row['train_loss']:.3g}, training {100 * row['train_accuracy']:.2f} %,")
+        if np.isfinite(row["validation_accuracy"]):
+            parts.append(f"validation {100 * row['validation_accuracy']:.2f} %,")
+        parts.append(f"test {100 * row['test_accuracy']:.2f} %,")
+        parts.append("spikes/sample " + " + ".join(f"{s:.0f}" for s in row["test_spikes"]))
+        parts.append(f"({row['seconds_training']:.1f} s)")
+        return " ".join(parts)
+
+    def _warn(self, row):
+        """Say once a layer and run what saturates or is silent."""
+
+        def warn(kind, k, message):
+            if (kind, k) not in self._warned:
+                self._warned.add((kind, k))
+                print(f"warning: layer {k}{message}", file=sys.stderr)
+
+        for k in range(len(row["suppressed"])):
+            cap = self.trainer.preset.max_spikes[k]
+            if row["suppressed"][k] > 0 and cap > 1:
+                warn("cap", k, f": {row['suppressed'][k]:.2g} neurons a sample would spike beyond "
+                     f"the cap of {cap}")  # fmt: skip
+            if row["silent"][k] >= 1.0:
+                warn("silent", k, " is silent: no neuron spiked")
+
+    def _raster(self):
+        """Spikes, labels and predictions of the first test samples."""
+        trainer = self.trainer
+        n = min(RASTER_SAMPLES, len(trainer.data.test))
+        inputs = trainer.data.test.select(np.arange(n))
+        out = trainer.net.forward(inputs, differentiable=False)
+        trains = [inputs, *(layer.spikes for layer in trainer.net.layers)]
+        return trains, trainer.data.test_labels[:n], trainer.loss.predict(out)
