@@ -13,6 +13,7 @@ import pytest
 import lifnum
 from analysis import training as drawing
 from lifnum import checkpoint, cli, evaluate, optimizers, train
+from lifnum.run import trainer_of
 from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
 
 ROOT = Path(__file__).parents[1]
@@ -333,5 +334,5 @@ def test_the_configuration_is_complete_json(in_tmp):
             "created",
             "command",
         } <= trace.header.keys()
-    again = train.trainer_of(config)
+    again = trainer_of(config)
     assert again.preset.hidden == (12,) and again.scheme.dt == 1e-3
