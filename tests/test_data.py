@@ -70,6 +70,10 @@ def test_threshold_code_spikes_at_zero_above_half(dtype):
     assert trains.times.tolist() == [0.0, 0.0] and trains.indices.tolist() == [2, 3]
 
 
+def test_no_images_are_no_spike_trains():
+    assert len(encoding.latency(np.zeros((0, 4, 4), np.uint8))) == 0
+
+
 def test_pixels_out_of_range_are_refused():
     with pytest.raises(ValueError, match="pixels go from"):
         encoding.latency(np.array([[0.5, 2.0]]))
