@@ -15,7 +15,15 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
-from lifnum.integrators import is_square, propagator, remaining_propagator, square_propagator
+from lifnum.integrators import (
+    PS,
+    is_square,
+    propagator,
+    remaining_propagator,
+    series_growth,
+    significant_order,
+    square_propagator,
+)
 from lifnum.steps import merge, step_end, tabulate
 from lifnum.vectors import (
     LANES,
@@ -33,7 +41,9 @@ from lifnum.vectors import (
 # neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
 # core, but two threads gain less from that than from chunks of samples on the way back.
 TILE = 832
-FEW = 4  # neurons that may spike in a step; for fewer a vector costs more than it saves
+FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
+ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
+MAX_NEWTON = 8
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
@@ -157,7 +167,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
     batch, n_tiles, capacity = spikes.shape
     for turn in prange(batch):
         sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
-        lanes = np.empty((3 * TURNS + 3, LANES))
+        lanes = np.empty((ROWS * TURNS + 3, LANES))
         merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
         tabulate(d, steps, sample, lanes)
         room, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
@@ -206,24 +216,70 @@ def _totals(tallies, counts, totals, offsets):
 
 
 @inlined_kernel
+def _series(coefficients, order, x):
+    """The polynomial with these coefficients, lane by lane."""
+    value = filled(coefficients[order])
+    for p in range(order - 1, -1, -1):
+        value = value * x + coefficients[p]
+    return value
+
+
+@inlined_kernel
+def _series_root(d, order, i, u, x, wanted):
+    """Newton's method from x for u = theta of the series, and the lanes where it may be wrong.
+
+    Where u is concave tangents lead to the root, from either side of it, unless u falls at x.
+    """
+    odd = np.uint64(0)
+    for _ in range(MAX_NEWTON):
+        value, slope = filled(0.0), filled(0.0)
+        for p in range(order, -1, -1):
+            slope = slope * x + value
+            value = value * x + (d.unit * d.series[1, p] * i + d.series[2, p] * u)
+        step = (d.theta - value) / slope
+        x = x + step
+        odd |= not_below(0.0, slope)
+        if wanted & ~odd & ~not_below(1e-9 * x, abs(step)) == 0:
+            return x, odd
+    return x, wanted
+
+
+@inlined_kernel
 def _fire(d, theta, start, end, b_whole, n, lanes, firing):
     """The spikes of n neurons in one step, all at once: what `first_spike` finds, turn by turn.
 
-    For `exact` with tau = 2 tau_s, where u is a quadratic in 1 - b (see `crossing`), and a step
-    that decays to b_whole > NEAR. Rows 0 to 2 of lanes hold (I, u) at the start of the step and u
-    at its end. A turn writes three rows: time, I at the spike, decay to the end of the step, and
-    firing[turn], a bit a neuron. Returns the neurons that are no simple case, as bits.
+    For dense output of `ps`, and of `exact` with tau = 2 tau_s, where u is a quadratic in 1 - b
+    (see `crossing`), in a step that decays to b_whole > NEAR. Rows 0 to 2 of lanes hold (I, u) at
+    the start of the step and u at its end. A turn writes the ROWS rows that _forward_sample reads,
+    and firing[turn], a bit a neuron. Returns the neurons that are no simple case, as bits.
     """
+    series = d.code == PS
+    h = end - start
+    p, q = 1.0 / d.tau, 1.0 / d.tau_s
+    order = significant_order(d.order, h / d.unit)
+    # bounds of the change of u'' within the step, for series that are no quadratics
+    growth = h * series_growth(d, h) if series and d.order > 2 else 0.0
+    bend_i, bend_u = growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
     i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
-    b1 = filled(b_whole)
+    left_over = filled(h if series else b_whole)  # of the step: its length, or its decay
     odd, left = np.uint64(0), (np.uint64(1) << np.uint64(n)) - np.uint64(1)
     turn = 0
     while True:
-        gain, gap = d.tau * i, d.theta - u
-        q1 = gain - u
-        discriminant = q1 * q1 - 4.0 * gain * gap
+        gap = d.theta - u
+        if series:
+            q1 = i - p * u
+            q2 = -0.5 * (q * i + p * q1) if d.order > 1 else filled(0.0)
+            z_end = left_over
+        else:
+            q1, q2, z_end = d.tau * i - u, -d.tau * i, 1.0 - left_over
+        discriminant = q1 * q1 + 4.0 * q2 * gap
         reached = not_below(converted(u1, theta), theta) & left
-        peak = not_below(discriminant, 0.0) & not_below(2.0 * gain * (1.0 - b1), q1)
+        if growth > 0.0:
+            change = bend_i * abs(i) + bend_u * abs(u)
+            peak = not_below(z_end * (change - 2.0 * q2), q1) & not_below(q1 * z_end, gap)
+            odd |= left & not_below(2.0 * q2 + change, 0.0)  # not surely concave
+        else:
+            peak = not_below(discriminant, 0.0) & not_below(-2.0 * q2 * z_end, q1)
         odd |= peak & left & ~reached & ~not_below(0.0, q1)
         left = reached
         firing[turn] = reached
@@ -231,17 +287,38 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
             firing[turn] = 0
             return odd | left
         z = 2.0 * gap / (q1 + math.sqrt(larger(filled(0.0), discriminant)))
-        b = 1.0 - z
-        size = q1 * q1 + abs(gain * gap)
+        size = q1 * q1 + abs(q2 * gap)
         simple = not_below(size, 1e-280) & not_below(1e280, size)
-        odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | not_below(b1, b) | ~simple)
-        i, b1, u = b * b * i, b1 / b, filled(d.reset)
-        a, c, b = square_propagator(d, b1, 1.0 - b1)
+        odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | ~simple)
+        row = ROWS * turn + 3
+        if series:
+            x = z / d.unit
+            if d.order > 2:
+                x, failed = _series_root(d, order, i, u, x, left)
+                odd |= left & failed
+                z = d.unit * x
+            odd |= left & (not_below(0.0, z) | not_below(z, z_end))
+            time = start + ((h - z_end) + z)
+            store(lanes, row, 0, time - larger(filled(0.0), time - end))
+            store(lanes, row + 5, 0, z)
+            store(lanes, row + 6, 0, z_end)
+            i = _series(d.series[0], order, x) * i
+            left_over = z_end - z
+            x = left_over / d.unit
+            a, b = _series(d.series[0], order, x), _series(d.series[2], order, x)
+            c = d.unit * _series(d.series[1], order, x)
+        else:
+            b = 1.0 - z
+            odd |= left & not_below(left_over, b)
+            i, left_over = b * b * i, left_over / b
+            a, c, b = square_propagator(d, left_over, 1.0 - left_over)
+            store(lanes, row, 0, larger(filled(start), end + d.tau * log_of_decay(left_over)))
+        u = filled(d.reset)
         u1 = c * i + b * u
-        time = end + d.tau * log_of_decay(b1)
-        store(lanes, 3 * turn + 3, 0, larger(filled(start), time))
-        store(lanes, 3 * turn + 4, 0, i)
-        store(lanes, 3 * turn + 5, 0, b1)
+        store(lanes, row + 1, 0, i)
+        store(lanes, row + 2, 0, b)
+        store(lanes, row + 3, 0, a * i)
+        store(lanes, row + 4, 0, u1)
         turn += 1
 
 
@@ -296,7 +373,9 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                 n_found += 1
                 bits &= bits - np.uint64(1)
         b_whole = steps.propagators[step, 2]
-        together = n_found >= FEW and is_square(d) and d.interpolation == DENSE and b_whole > NEAR
+        together = n_found >= FEW and d.interpolation == DENSE and (
+            d.code == PS or (is_square(d) and b_whole > NEAR)
+        )
         odd = np.uint64(0)
         for k in range(n_found):
             j = found[k]
@@ -316,16 +395,21 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                     m += 1
                 if emitted[j] + m <= d.max_spikes and n_spikes + m <= len(spikes):
                     for turn in range(m):
+                        row = ROWS * turn + 3
                         q = spikes[n_spikes]
-                        q.time, q.step, q.neuron = lanes[3 * turn + 3, lane], step, low + j
-                        q.current, q.decay = lanes[3 * turn + 4, lane], lanes[3 * turn + 5, lane]
+                        q.time, q.step, q.neuron = lanes[row, lane], step, low + j
+                        q.current, q.decay = lanes[row + 1, lane], lanes[row + 2, lane]
+                        if len(pieces) > 0:
+                            piece = pieces[n_spikes]
+                            piece.current, piece.potential = lanes[0, lane], lanes[1, lane]
+                            piece.length, piece.rest = lanes[row + 5, lane], lanes[row + 6, lane]
+                            lanes[0, lane], lanes[1, lane] = lanes[row + 1, lane], d.reset
                         n_spikes += 1
                     if m > 0:
                         emitted[j] += m
-                        i0, b1 = lanes[3 * m + 1, lane], lanes[3 * m + 2, lane]
-                        a, c, b = square_propagator(d, b1, 1.0 - b1)
-                        state[now, j] = real(a * i0)
-                        state[now + 1, j] = real(c * i0 + b * d.reset)
+                        row = ROWS * (m - 1) + 3
+                        state[now, j] = real(lanes[row + 3, lane])
+                        state[now + 1, j] = real(lanes[row + 4, lane])
                     continue
             i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
             i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])

@@ -54,11 +54,17 @@ def test_inputs_far_behind_the_end_are_ignored(interpolation, late):
     assert net.forward(trains).times.tolist() == alone.forward(train).times.tolist() != []
 
 
-@pytest.mark.parametrize("n", [3, 4, 16, 21])  # one by one; all at once, in one round or two
+TOGETHER = {
+    "exact": Scheme(dt=0.25),
+    **{f"order {order}": Scheme("ps", order, 0.1) for order in (1, 2, 3, 10, 32)},
+}
+
+
+@pytest.mark.parametrize("scheme", TOGETHER.values(), ids=TOGETHER)
+@pytest.mark.parametrize("n", [1, 2, 16, 21])  # alone; all at once, in one round or two
 @pytest.mark.parametrize("delta", [1.0, 1.6, 0.3, 0.02])  # up to more spikes a step than TURNS
-def test_neurons_that_spike_together_equal_the_oracle(n, delta):
+def test_neurons_that_spike_together_equal_the_oracle(n, delta, scheme):
     weights = np.random.default_rng(n).uniform(5.0, 9.0, (1, n))
-    scheme = Scheme(dt=0.25)
     net, trains, oracle = single(
         weights, [0.1, 0.4], scheme, delta_theta=delta, max_spikes=60, indices=[0, 0]
     )
@@ -66,12 +72,16 @@ def test_neurons_that_spike_together_equal_the_oracle(n, delta):
     assert len(oracle) > n
 
 
-def test_peaks_inside_a_step_of_neurons_taken_together_equal_the_oracle():
-    """u rises from 0.96 to a peak near theta = 1 and ends its step below: some peaks are spikes."""
-    weights = [[6.47] * 8, np.linspace(-3.0, -2.75, 8)]
-    net, trains, oracle = single(weights, [0.1, 0.3], Scheme(), duration=0.75, indices=[0, 1])
+@pytest.mark.parametrize(
+    "scheme", [Scheme(), *(Scheme("ps", order, 0.46) for order in (2, 3, 10))], ids=cases.label
+)
+def test_peaks_inside_a_step_of_neurons_taken_together_equal_the_oracle(scheme):
+    """u rises from near 0.96 to a peak near theta = 1 and ends its step below: some are spikes."""
+    first = 6.8 if scheme.order == 2 else 6.47
+    weights = [[first] * 24, np.linspace(-3.4, -2.6, 24)]
+    net, trains, oracle = single(weights, [0.1, 0.3], scheme, duration=0.75, indices=[0, 1])
     assert_equal_spikes(net.forward(trains), oracle)
-    assert 0 < len(oracle) < 8 and all(0.3 < q.time < 0.6 for q in oracle)
+    assert 0 < len(oracle) < 24 and all(0.3 < q.time < 0.6 for q in oracle)
 
 
 AWKWARD = {
