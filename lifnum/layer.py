@@ -373,8 +373,10 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
                 n_found += 1
                 bits &= bits - np.uint64(1)
         b_whole = steps.propagators[step, 2]
-        together = n_found >= FEW and d.interpolation == DENSE and (
-            d.code == PS or (is_square(d) and b_whole > NEAR)
+        together = (
+            n_found >= FEW
+            and d.interpolation == DENSE
+            and (d.code == PS or (is_square(d) and b_whole > NEAR))
         )
         odd = np.uint64(0)
         for k in range(n_found):
