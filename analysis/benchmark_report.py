@@ -32,9 +32,12 @@ def limit_seconds(epoch, machine):
 
 
 def doublings(levels, quantity):
-    """Ratios of medians of one level to the level before, whose work is half."""
-    medians = [np.median(level[quantity]) for level in levels.values()]
-    return [after / before for before, after in itertools.pairwise(medians)]
+    """Of one level to the level before, whose work is half: medians of each repetition's ratio.
+
+    The two are measured one after the other, so that a machine whose speed changes changes both.
+    """
+    measured = [np.asarray(level[quantity]) for level in levels.values()]
+    return [np.median(after / before) for before, after in itertools.pairwise(measured)]
 
 
 def peer_epochs(peers):

@@ -324,7 +324,9 @@ class Layer:
         else:
             results = adjoint.backward_piggyback(*common, slots, counts, *after)
         self.gradient_norm, self.n_constant = results
-        return total, d_in.sum(axis=0) if input_gradient else None
+        if not input_gradient:
+            return total, None
+        return total, d_in[0] if len(d_in) == 1 else d_in.sum(axis=0)
 
     def potential(self, times):
         """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
