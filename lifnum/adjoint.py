@@ -7,9 +7,10 @@ A tile of neurons and a chunk of samples make a piece, with a gradient of its ow
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
+from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import analytical_spike_adjoint, rest_adjoint, spike_adjoint
 from lifnum.integrators import EXACT, exact_propagator, propagator_derivative, remaining_propagator
+from lifnum.layer import PIECE, SPIKE
 from lifnum.steps import step_end
 from lifnum.vectors import LANES, add, converted, filled, load, store, total
 
@@ -71,12 +72,12 @@ def _sum_rows(d_w, gradient, first, last, squares):
 
 @parallel_kernel
 def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, counts, states,
-                      d_out, d_w, gradient, d_in):  # fmt: skip
+                      d_out, d_w, gradient, d_in, address):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
     d_out: dL/dt of every output spike, by rank. Writes the gradient (n_pre, n_post) by way of d_w
     (chunks, n_pre, padded n_post), see `sum_chunks`; writes d_in (tiles, inputs), unless it is
-    empty, and only then reads states.
+    empty, and only then reads states. address: of `adjusted_address`.
 
     Returns the norm of the gradient and the number of spikes that passed none because u did not
     rise at them.
@@ -95,11 +96,11 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
         _begin(fresh, d_in[tile], offsets, first, last)
         for sample in range(first, last):
-            lost += _adjusted_sample(
+            lost += call(address, (
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
                 d_w[chunk], d_in[tile], lam, end_terms, fresh,
-            )  # fmt: skip
+            ))  # fmt: skip
         _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
     return sum_chunks(d_w, gradient), _sum_counts(constant)
@@ -180,6 +181,16 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
                 )  # fmt: skip
         step -= 1
     return lost
+
+
+def adjusted_address(d, steps, dtype):
+    """Address of `_adjusted_sample` for weights of this dtype."""
+    reals = np.empty((0, 0), dtype)
+    return address_of(
+        _adjusted_sample, d, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0, np.empty(0, SPIKE),
+        np.empty(0, PIECE), reals, np.empty(0), reals, np.empty(0), reals, np.empty((0, 0)),
+        np.empty(0, np.bool_),
+    )  # fmt: skip
 
 
 @inlined_kernel
@@ -277,11 +288,11 @@ def _time_gradient(d, w, row, low, lam, now):
 
 @parallel_kernel
 def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_out,
-                       d_w, gradient, d_in):  # fmt: skip
+                       d_w, gradient, d_in, address):  # fmt: skip
     """The analytical adjoint (BATS, EventProp) on the numerical spike times and currents.
 
     Between events the adjoint follows the exact solution, whatever the method of the forward pass.
-    Arguments and results as in `backward_adjusted`.
+    Arguments and results as in `backward_adjusted`; address: of `piggyback_address`.
     """
     batch, n_tiles, _ = spikes.shape
     n_chunks = len(d_w)
@@ -295,11 +306,11 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
         _begin(fresh, d_in[tile], offsets, first, last)
         for sample in range(first, last):
-            lost += _piggyback_sample(
+            lost += call(address, (
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
                 d_in[tile], lam, fresh,
-            )  # fmt: skip
+            ))  # fmt: skip
         _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
     return sum_chunks(d_w, gradient), _sum_counts(constant)
@@ -355,3 +366,12 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
                 d_in[k] += _time_gradient(d, w, indices[k], low, lam, now)
         step -= 1
     return lost
+
+
+def piggyback_address(d, steps, dtype):
+    """Address of `_piggyback_sample` for weights of this dtype."""
+    reals = np.empty((0, 0), dtype)
+    return address_of(
+        _piggyback_sample, d, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0, np.empty(0, SPIKE),
+        np.empty(0), reals, np.empty(0), reals, np.empty(0, np.bool_),
+    )  # fmt: skip

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import llvmlite
 import numba
-from numba.core import config
+from numba.core import config, types
 from numba.core.compiler import Compiler
+from numba.extending import intrinsic
 
 KEEP_SECONDS = 30 * 86400  # folders of other sources, unused for that long, are removed
 
@@ -98,3 +99,29 @@ def inlined_kernel(function):
 def parallel_kernel(function):
     """Compile a function whose prange loops run on all threads."""
     return _compiled(function, cache=True, parallel=True)
+
+
+def address_of(function, *examples):
+    """Address of a kernel that returns an int64, for arguments of the types of the examples."""
+    signature = tuple(numba.typeof(example) for example in examples)
+    function.compile(signature)
+    compiled = function.overloads[signature]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call(typing_context, address, arguments):
+    """Call the kernel at an address, see `address_of`, with a tuple of arguments.
+
+    A kernel that is called by its name is compiled anew into each function that calls it, three
+    times where that is a loop on all threads. The types of the arguments are not checked.
+    """
+
+    def generate(context, builder, signature, values):
+        convention, kinds = context.call_conv, list(arguments.types)
+        kernel_type = convention.get_function_type(types.int64, kinds)
+        pointer = builder.inttoptr(values[0], kernel_type.as_pointer())
+        unpacked = [builder.extract_value(values[1], k) for k in range(len(kinds))]
+        return convention.call_function(builder, pointer, types.int64, kinds, unpacked)[1]
+
+    return types.int64(address, arguments), generate

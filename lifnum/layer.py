@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from lifnum.compiler import inlined_kernel, kernel, parallel_kernel
+from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
 from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
 from lifnum.integrators import (
     PS,
@@ -151,7 +151,7 @@ def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, fl
 
 
 @parallel_kernel
-def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states):
+def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states, address):
     """Simulate a batch of input spikes; returns its output spikes, sorted by (time, neuron).
 
     Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
@@ -160,6 +160,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
     batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
     many it suppressed a spike; whether the state overflowed.
     states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
+    address: of `sample_address`.
 
     Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
     no spikes where the capacity was too small or a state overflowed.
@@ -175,12 +176,12 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         for tile in range(n_tiles):
             low, high = tile * width, min((tile + 1) * width, w.shape[1])
             n = high - low
-            _forward_sample(
+            call(address, (
                 d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
                 pieces[sample, tile], tallies[:, sample, tile], states,
                 room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
                 scratch,
-            )  # fmt: skip
+            ))  # fmt: skip
     totals, out_offsets = np.empty(5, np.int64), np.empty(batch + 1, np.int64)
     _totals(tallies, steps.count, totals, out_offsets)
     valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
@@ -325,7 +326,7 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
 @kernel
 def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, states,
                     state, counters, flags, lanes, scratch):  # fmt: skip
-    """One tile of one sample; the last five arrays are scratch."""
+    """One tile of one sample; the last five arrays are scratch. Returns the number of spikes."""
     state[:] = 0
     counters[:] = 0
     emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]
@@ -463,6 +464,17 @@ def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, 
         n_capped += emitted[j] == d.max_spikes
         n_suppressed += suppressed[j]
     tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
+    return n_spikes
+
+
+def sample_address(d, steps, dtype):
+    """Address of `_forward_sample` for weights of this dtype."""
+    numbers, reals = np.empty((2, 2), np.int64), np.empty((0, 0), dtype)
+    return address_of(
+        _forward_sample, d, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0, np.empty(0, SPIKE),
+        np.empty(0, PIECE), numbers[:, 0], reals, reals, np.empty((0, 0), np.int32),
+        np.empty(0, np.uint64), np.empty((0, 0)), np.empty(0),
+    )  # fmt: skip
 
 
 @kernel

@@ -224,6 +224,7 @@ class Layer:
         self._capacity = min(2, neuron.max_spikes) * self.width + 64
         self._table = self._slots = self._pieces = self._chunks = None
         self._states = None
+        self._addresses = {}
 
     def forward(self, inputs, keep_pieces=False, keep_states=False):
         """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
@@ -250,7 +251,7 @@ class Layer:
             pieces = pieces[:batch]
             times, indices, offsets, totals = layer.forward(
                 self.dynamics, inputs.times, inputs.offsets, inputs.indices, w, self.width,
-                steps, slots, pieces, tallies, states,
+                steps, slots, pieces, tallies, states, self._address(layer.sample_address, steps),
             )  # fmt: skip
             most, self.n_capped, self.n_suppressed, bad, self.n_steps = totals.tolist()
             if most <= slots.shape[2]:
@@ -266,6 +267,11 @@ class Layer:
         self._steps = steps
         self._states = states if keep_states else None
         return self.spikes
+
+    def _address(self, find, steps):
+        if find not in self._addresses:
+            self._addresses[find] = find(self.dynamics, steps, self.dtype)
+        return self._addresses[find]
 
     def _kernel_weights(self):
         if self._padded is None:
@@ -320,9 +326,13 @@ class Layer:
             states = self._states
             if states is None:
                 states = np.empty((0, 0), self.weights.dtype)
-            results = adjoint.backward_adjusted(*common, slots, pieces, counts, states, *after)
+            address = self._address(adjoint.adjusted_address, self._steps)
+            results = adjoint.backward_adjusted(
+                *common, slots, pieces, counts, states, *after, address
+            )
         else:
-            results = adjoint.backward_piggyback(*common, slots, counts, *after)
+            address = self._address(adjoint.piggyback_address, self._steps)
+            results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
         self.gradient_norm, self.n_constant = results
         if not input_gradient:
             return total, None
