@@ -106,7 +106,9 @@ def address_of(function, *examples):
     signature = tuple(numba.typeof(example) for example in examples)
     function.compile(signature)
     compiled = function.overloads[signature]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    assert address and compiled.signature.return_type == types.int64
+    return address
 
 
 @intrinsic
@@ -114,7 +116,8 @@ def call(typing_context, address, arguments):
     """Call the kernel at an address, see `address_of`, with a tuple of arguments.
 
     A kernel that is called by its name is compiled anew into each function that calls it, three
-    times where that is a loop on all threads. The types of the arguments are not checked.
+    times where that is a loop on all threads. The types of the arguments are not checked, and an
+    exception of the kernel is lost.
     """
 
     def generate(context, builder, signature, values):

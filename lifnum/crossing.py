@@ -65,12 +65,15 @@ def first_root_quadratic(gap, q1, q2, end, reached):
 
 
 @kernel
-def first_root_concave(m, gap, i0, u0, h):
+def first_root_concave(m, gap, i0, u0, h, reached):
     """First root in (0, h] for `exact`: u is concave while it rises, so tangents never pass it.
 
     Newton from the left then rises monotonically to the root, and proves that there is none by
     leaving (0, h] or by reaching a point where u falls.
     """
+    a, c, b, da, dc, db = propagator_and_derivative(m, h)
+    if not reached and dc * i0 + db * u0 > 0.0:  # no peak inside
+        return NO_CROSSING
     s, missing = 0.0, gap
     slope = i0 - u0 / m.tau
     for _ in range(MAX_ITERATIONS):
@@ -150,9 +153,14 @@ def potential_and_slope(m, i0, u0, x):
 
 @kernel
 def first_root_series(m, theta, i0, u0, h, reached, scratch):
-    """First root in (0, h] of the Parker-Sochacki series of order 3 and more."""
+    """First root in (0, h] of the Parker-Sochacki series of order 3 and more.
+
+    `layer._fire` does what is concave for vectors: change both.
+    """
     x_end = h / m.unit
     if is_concave(m, i0, u0, h):
+        if not reached and potential_and_slope(m, i0, u0, x_end)[1] > 0.0:  # no peak inside
+            return NO_CROSSING
         # tangents of a concave u never pass its root from the left, and lead there from the right
         x, left = 0.0, True
         if reached:  # start at the root of the series cut after x^2
@@ -208,7 +216,7 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     elif m.code == PS and m.order > 2:
         s = first_root_series(m, theta, i0, u0, h, reached, scratch)
     elif m.code == EXACT and not is_square(m):
-        s = first_root_concave(m, gap, i0, u0, h)
+        s = first_root_concave(m, gap, i0, u0, h, reached)
     elif m.code == EXACT or m.code == EXPONENTIAL_EULER:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)
         z = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
@@ -227,7 +235,7 @@ def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
     """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).
 
     Where both exponentials are powers of one, the root gives the propagator without any.
-    `layer._fire` does the same for vectors, with the same bounds: change both.
+    `layer._fire` does for vectors what is done here and in the functions called: change both.
     """
     if is_square(m) and interpolation != LINEAR:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)

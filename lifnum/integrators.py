@@ -208,7 +208,10 @@ def series_growth(m, h):
 
 @kernel
 def is_concave(m, i0, u0, h):
-    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''."""
+    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''.
+
+    `layer._fire` has the same bound for vectors: change both.
+    """
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
     bend = -(i0 * q + (i0 - u0 * p) * p)  # u''(0)
     change = (p * p + p * q + q * q + h * p * p * p) * abs(i0) + p * p * p * abs(u0)

@@ -43,7 +43,7 @@ from lifnum.vectors import (
 TILE = 832
 FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
 ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
-MAX_NEWTON = 8
+MAX_NEWTON = 8  # a neuron that takes more is followed alone
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
@@ -156,7 +156,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
 
     Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
     spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
-    empty, what they ended (`_fire` writes none: no gradient of `exact` reads them). tallies (4,
+    empty, what they ended (what no gradient of dense output of `exact` reads). tallies (4,
     batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
     many it suppressed a spike; whether the state overflowed.
     states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
@@ -240,9 +240,10 @@ def _series_root(d, order, i, u, x, wanted):
         step = (d.theta - value) / slope
         x = x + step
         odd |= not_below(0.0, slope)
-        if wanted & ~odd & ~not_below(1e-9 * x, abs(step)) == 0:
+        moving = ~not_below(1e-9 * x, abs(step))
+        if wanted & ~odd & moving == 0:
             return x, odd
-    return x, wanted
+    return x, odd | moving
 
 
 @inlined_kernel
@@ -252,7 +253,8 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
     For dense output of `ps`, and of `exact` with tau = 2 tau_s, where u is a quadratic in 1 - b
     (see `crossing`), in a step that decays to b_whole > NEAR. Rows 0 to 2 of lanes hold (I, u) at
     the start of the step and u at its end. A turn writes the ROWS rows that _forward_sample reads,
-    and firing[turn], a bit a neuron. Returns the neurons that are no simple case, as bits.
+    of `exact` all but the last two, and firing[turn], a bit a neuron. Returns the neurons that are
+    no simple case, as bits.
     """
     series = d.code == PS
     h = end - start
@@ -282,8 +284,8 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
         else:
             peak = not_below(discriminant, 0.0) & not_below(-2.0 * q2 * z_end, q1)
         odd |= peak & left & ~reached & ~not_below(0.0, q1)
-        left = reached
-        firing[turn] = reached
+        left = reached & ~odd
+        firing[turn] = left
         if left == 0 or turn == TURNS:
             firing[turn] = 0
             return odd | left
@@ -326,7 +328,7 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
 @kernel
 def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, states,
                     state, counters, flags, lanes, scratch):  # fmt: skip
-    """One tile of one sample; the last five arrays are scratch. Returns the number of spikes."""
+    """One tile of one sample; the last five arrays are scratch. Returns tallies[0], for `call`."""
     state[:] = 0
     counters[:] = 0
     emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]

@@ -24,6 +24,8 @@ MAX_STEPS = 1e8
 # the table of steps of one batch may take this much memory
 MAX_TABLE_BYTES = 8e9
 
+_ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
+
 
 class SimulationError(ArithmeticError):
     """A state or gradient overflowed; the message names layer and sample."""
@@ -224,7 +226,6 @@ class Layer:
         self._capacity = min(2, neuron.max_spikes) * self.width + 64
         self._table = self._slots = self._pieces = self._chunks = None
         self._states = None
-        self._addresses = {}
 
     def forward(self, inputs, keep_pieces=False, keep_states=False):
         """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
@@ -238,6 +239,7 @@ class Layer:
         shape = (batch, self.n_tiles)
         tallies = np.empty((4, *shape), np.int64)
         states = np.empty((2 * len(steps.start) if keep_states else 0, w.shape[1]), w.dtype)
+        address = self._address(layer.sample_address, w, steps)
         while True:
             slots = self._slots
             if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
@@ -251,7 +253,7 @@ class Layer:
             pieces = pieces[:batch]
             times, indices, offsets, totals = layer.forward(
                 self.dynamics, inputs.times, inputs.offsets, inputs.indices, w, self.width,
-                steps, slots, pieces, tallies, states, self._address(layer.sample_address, steps),
+                steps, slots, pieces, tallies, states, address,
             )  # fmt: skip
             most, self.n_capped, self.n_suppressed, bad, self.n_steps = totals.tolist()
             if most <= slots.shape[2]:
@@ -268,10 +270,10 @@ class Layer:
         self._states = states if keep_states else None
         return self.spikes
 
-    def _address(self, find, steps):
-        if find not in self._addresses:
-            self._addresses[find] = find(self.dynamics, steps, self.dtype)
-        return self._addresses[find]
+    def _address(self, find, w, steps):
+        if (find, w.dtype) not in _ADDRESSES:
+            _ADDRESSES[find, w.dtype] = find(self.dynamics, steps, w.dtype)
+        return _ADDRESSES[find, w.dtype]
 
     def _kernel_weights(self):
         if self._padded is None:
@@ -326,12 +328,12 @@ class Layer:
             states = self._states
             if states is None:
                 states = np.empty((0, 0), self.weights.dtype)
-            address = self._address(adjoint.adjusted_address, self._steps)
+            address = self._address(adjoint.adjusted_address, w, self._steps)
             results = adjoint.backward_adjusted(
                 *common, slots, pieces, counts, states, *after, address
             )
         else:
-            address = self._address(adjoint.piggyback_address, self._steps)
+            address = self._address(adjoint.piggyback_address, w, self._steps)
             results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
         self.gradient_norm, self.n_constant = results
         if not input_gradient:

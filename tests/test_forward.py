@@ -72,6 +72,18 @@ def test_neurons_that_spike_together_equal_the_oracle(n, delta, scheme):
     assert len(oracle) > n
 
 
+@pytest.mark.parametrize("n", [1, 2, 17])
+def test_a_neuron_spikes_the_same_alone_and_with_its_like(n):
+    """Its series reaches theta at the end of the first step, its float32 state does not."""
+    h = 0.1790751327925328
+    weights = np.full((1, n), 7.263591766357422, np.float32)
+    net = Network([(weights, Neuron(0.5, 1.0, 1.0))], Scheme("ps", 3, h), h)
+    trains = SpikeTrains.from_samples([([0.0], [0])], 1)
+    assert len(net.forward(trains).times) == 0
+    net = Network([(weights, Neuron(0.5, 1.0, 1.0))], Scheme("ps", 3, h), 2 * h)
+    np.testing.assert_allclose(net.forward(trains).times, n * [h], rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", [name for name in TOGETHER if name != "order 1"])
 def test_peaks_inside_a_step_of_neurons_taken_together_equal_the_oracle(name):
     """u rises to a peak near theta and ends its step below: half of these peaks are spikes."""
