@@ -35,6 +35,7 @@ from lifnum.vectors import (
     load,
     log_of_decay,
     not_below,
+    series,
     store,
 )
 
@@ -169,16 +170,15 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
     for turn in prange(batch):
         sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
         lanes = np.empty((ROWS * TURNS + 3, LANES))
-        merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
-        tabulate(d, steps, sample, lanes)
         room, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
         flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
         for tile in range(n_tiles):
             low, high = tile * width, min((tile + 1) * width, w.shape[1])
             n = high - low
             call(address, (
-                d, offsets[sample], indices, w, low, high, steps, sample, spikes[sample, tile],
-                pieces[sample, tile], tallies[:, sample, tile], states,
+                d, times, offsets[sample], offsets[sample + 1], indices, w, low, high, steps,
+                sample, spikes[sample, tile], pieces[sample, tile], tallies[:, sample, tile],
+                states,
                 room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
                 scratch,
             ))  # fmt: skip
@@ -217,15 +217,6 @@ def _totals(tallies, counts, totals, offsets):
 
 
 @inlined_kernel
-def _series(coefficients, order, x):
-    """The polynomial with these coefficients, lane by lane."""
-    value = filled(coefficients[order])
-    for p in range(order - 1, -1, -1):
-        value = value * x + coefficients[p]
-    return value
-
-
-@inlined_kernel
 def _series_root(d, order, i, u, x, wanted):
     """Newton's method from x for u = theta of the series, and the lanes where it may be wrong.
 
@@ -256,20 +247,20 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
     of `exact` all but the last two, and firing[turn], a bit a neuron. Returns the neurons that are
     no simple case, as bits.
     """
-    series = d.code == PS
+    by_series = d.code == PS
     h = end - start
     p, q = 1.0 / d.tau, 1.0 / d.tau_s
     order = significant_order(d.order, h / d.unit)
     # bounds of the change of u'' within the step, for series that are no quadratics
-    growth = h * series_growth(d, h) if series and d.order > 2 else 0.0
+    growth = h * series_growth(d, h) if by_series and d.order > 2 else 0.0
     bend_i, bend_u = growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
     i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
-    left_over = filled(h if series else b_whole)  # of the step: its length, or its decay
+    left_over = filled(h if by_series else b_whole)  # of the step: its length, or its decay
     odd, left = np.uint64(0), (np.uint64(1) << np.uint64(n)) - np.uint64(1)
     turn = 0
     while True:
         gap = d.theta - u
-        if series:
+        if by_series:
             q1 = i - p * u
             q2 = -0.5 * (q * i + p * q1) if d.order > 1 else filled(0.0)
             z_end = left_over
@@ -294,7 +285,7 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
         simple = not_below(size, 1e-280) & not_below(1e280, size)
         odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | ~simple)
         row = ROWS * turn + 3
-        if series:
+        if by_series:
             x = z / d.unit
             if d.order > 2:
                 x, failed = _series_root(d, order, i, u, x, left)
@@ -305,11 +296,11 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
             store(lanes, row, 0, time - larger(filled(0.0), time - end))
             store(lanes, row + 5, 0, z)
             store(lanes, row + 6, 0, z_end)
-            i = _series(d.series[0], order, x) * i
+            i = series(d.series[0], order, x) * i
             left_over = z_end - z
             x = left_over / d.unit
-            a, b = _series(d.series[0], order, x), _series(d.series[2], order, x)
-            c = d.unit * _series(d.series[1], order, x)
+            a, b = series(d.series[0], order, x), series(d.series[2], order, x)
+            c = d.unit * series(d.series[1], order, x)
         else:
             b = 1.0 - z
             odd |= left & not_below(left_over, b)
@@ -326,9 +317,15 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
 
 
 @kernel
-def _forward_sample(d, i, indices, w, low, high, steps, sample, spikes, pieces, tallies, states,
-                    state, counters, flags, lanes, scratch):  # fmt: skip
-    """One tile of one sample; the last five arrays are scratch. Returns tallies[0], for `call`."""
+def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, spikes, pieces,
+                    tallies, states, state, counters, flags, lanes, scratch):  # fmt: skip
+    """One tile of one sample with inputs i .. behind - 1; the first tile writes the table of steps.
+
+    The last five arrays are scratch. Returns tallies[0], for `call`.
+    """
+    if low == 0:
+        merge(d, times, i, behind, sample, steps)
+        tabulate(d, steps, sample, lanes)
     state[:] = 0
     counters[:] = 0
     emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]
@@ -473,9 +470,9 @@ def sample_address(d, steps, dtype):
     """Address of `_forward_sample` for weights of this dtype."""
     numbers, reals = np.empty((2, 2), np.int64), np.empty((0, 0), dtype)
     return address_of(
-        _forward_sample, d, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0, np.empty(0, SPIKE),
-        np.empty(0, PIECE), numbers[:, 0], reals, reals, np.empty((0, 0), np.int32),
-        np.empty(0, np.uint64), np.empty((0, 0)), np.empty(0),
+        _forward_sample, d, np.empty(0), 0, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0,
+        np.empty(0, SPIKE), np.empty(0, PIECE), numbers[:, 0], reals, reals,
+        np.empty((0, 0), np.int32), np.empty(0, np.uint64), np.empty((0, 0)), np.empty(0),
     )  # fmt: skip
 
 

@@ -297,7 +297,7 @@ class Layer:
                 np.empty(most, np.uint8),
                 np.empty((most, 5)),
             )
-        return Steps(np.empty(batch, np.int64), np.empty(batch, np.int64), *self._table)
+        return Steps(np.empty(batch, np.int64), np.zeros(batch, np.int64), *self._table)
 
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""

@@ -9,8 +9,15 @@ import numpy as np
 
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.crossing import DENSE, NONE
-from lifnum.integrators import curvature_bound, is_square, propagator, square_propagator
-from lifnum.vectors import LANES, NEAR, load, lost_by_decay, store
+from lifnum.integrators import (
+    PS,
+    curvature_bound,
+    is_square,
+    propagator,
+    significant_order,
+    square_propagator,
+)
+from lifnum.vectors import LANES, NEAR, load, lost_by_decay, series, store
 
 # a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
 GRID_TOLERANCE = 1e-9
@@ -104,7 +111,7 @@ def write_row(d, row, h, a, c, b):
 
 @kernel
 def tabulate(d, steps, sample, lanes):
-    """The propagators of a sample's steps; lanes (2 or more, LANES), float64, is scratch."""
+    """The propagators of a sample's steps; lanes (4 or more, LANES), float64, is scratch."""
     first = steps.first[sample]
     last = first + steps.count[sample]
     for block in range(first, last, LANES):
@@ -118,10 +125,17 @@ def tabulate(d, steps, sample, lanes):
         near = is_square(d) and longest < d.tau * (1.0 - NEAR)  # then exp(-h / tau) > NEAR
         if near:
             store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
+        elif d.code == PS:
+            x = load(lanes, 0, 0) / d.unit
+            order = significant_order(d.order, longest / d.unit)
+            for k in range(3):
+                store(lanes, k + 1, 0, series(d.series[k], order, x))
         for lane in range(n):
             h = lanes[0, lane]
             if near:
                 a, c, b = square_propagator(d, 1.0 - lanes[1, lane], lanes[1, lane])
+            elif d.code == PS:
+                a, c, b = lanes[1, lane], d.unit * lanes[2, lane], lanes[3, lane]
             else:
                 a, c, b = propagator(d, h)
             write_row(d, steps.propagators[block + lane], h, a, c, b)

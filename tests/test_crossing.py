@@ -108,7 +108,7 @@ def step_of(d, h):
     )  # fmt: skip
     d = d._replace(duration=h, dt=h)
     steps.merge(d, np.zeros(1), 0, 1, 0, table)
-    steps.tabulate(d, table, 0, np.empty((2, vectors.LANES)))
+    steps.tabulate(d, table, 0, np.empty((4, vectors.LANES)))
     assert table.count[0] == 1
     return table.propagators[0]
 
