@@ -1,11 +1,14 @@
-"""What an NVIDIA GPU needs around its numerics: is there one, its arrays, sort and sum, its math.
+"""What an NVIDIA GPU needs around its numerics: is there one, its arrays, kernels and math.
 
-Arrays on the device are CuPy's, which also sorts, scans and sums them, in a fixed order. Under
+Arrays on the device are CuPy's, which also scans and sums them, in a fixed order. Under
 Numba's CUDA simulator (NUMBA_ENABLE_CUDASIM=1), for which there is no CuPy, they are NumPy's.
 CuPy and numba-cuda are imported only where a GPU is asked for.
 """
 
 import math
+import re
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from numba import config
@@ -16,7 +19,7 @@ INSTALL = "pip install 'lifnum[cuda]'"
 
 
 class DeviceError(ValueError):
-    """No GPU can be used; the message says whether GPU, driver or package is missing."""
+    """No GPU can be used; the message says whether GPU, driver or package is what is wrong."""
 
 
 def require():
@@ -63,15 +66,6 @@ def array_module():
     return cupy
 
 
-def argument(array):
-    """An array as it may stand inside of a named tuple that is handed to the GPU."""
-    if SIMULATED:
-        return array
-    from numba import cuda
-
-    return cuda.as_cuda_array(array)
-
-
 def to_device(array):
     """The array on the device; a transfer where it lies on the host."""
     return array_module().asarray(array)
@@ -82,29 +76,94 @@ def to_host(array):
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
-def argsort(keys):
-    """Order that sorts by the float64 keys, the last one first; ties keep their order."""
-    xp = array_module()
-    position = xp.arange(len(keys[0]), dtype=np.float64)
-    return xp.lexsort(xp.stack([position, *keys]))
+def _like(argument):
+    """An argument of a kernel of the same type, with NumPy's arrays for CuPy's."""
+    if isinstance(argument, tuple):
+        parts = map(_like, argument)
+        return argument._make(parts) if hasattr(argument, "_make") else tuple(parts)
+    is_array = hasattr(argument, "dtype")
+    return np.empty((1,) * argument.ndim, argument.dtype) if is_array else argument
 
 
-def exclusive_sum(counts):
-    """Sums of the counts (n,) before each, and of all, int64 (n + 1,)."""
-    xp = array_module()
-    total = xp.zeros(len(counts) + 1, np.int64)
-    total[1:] = xp.cumsum(counts, dtype=np.int64)
-    return total
+def _numbers(argument, numbers):
+    """Append an argument to the numbers that a kernel compiled by numba-cuda takes in its place."""
+    if isinstance(argument, tuple):
+        for part in argument:
+            _numbers(part, numbers)
+    elif hasattr(argument, "dtype"):  # no owner of the memory, no parent
+        numbers += (0, 0, argument.size, argument.itemsize, argument.data.ptr)
+        numbers += argument.shape
+        numbers += argument.strides
+    else:
+        numbers.append(argument)
 
 
-def teach_math():
+class Kernel:
+    """A CUDA function, compiled by numba-cuda once for every type of its arrays, launched by CuPy.
+
+    numba-cuda's own launch looks at every array anew and takes longer, up to 0.4 ms, than most
+    kernels do. Arrays are CuPy's, contiguous; those in tuples have one type.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays, int, float, and tuples of them.
+    """
+
+    def __init__(self, function):
+        self.py_func = function
+        self._compiled = {}
+
+    def __getitem__(self, grid):
+        """What launches it: on that many (blocks, threads of each)."""
+
+        def launch(*arguments):
+            types = tuple(a.dtype.char for a in arguments if hasattr(a, "dtype"))
+            numbers = []
+            _numbers(arguments, numbers)
+            if types not in self._compiled:
+                self._compiled[types] = self._compile(arguments, len(numbers))
+            self._compiled[types]((grid[0],), (grid[1],), numbers)
+
+        return launch
+
+    def _compile(self, arguments, n_numbers):
+        from numba import cuda, typeof
+
+        ptx, _ = cuda.compile_for_current_device(
+            self.py_func, tuple(typeof(_like(a)) for a in arguments), device=False, abi="numba"
+        )
+        name, parameters = re.search(r"\.entry\s+(\w+)\s*\(([^)]*)\)", ptx).groups()
+        if parameters.count(".param") != n_numbers:
+            raise DeviceError(
+                f"numba-cuda compiled {self.py_func.__name__} for {parameters.count('.param')} "
+                f"numbers; accepted: a version that takes {n_numbers}"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "kernel.ptx"
+            path.write_text(ptx)
+            return array_module().RawModule(path=str(path)).get_function(name)
+
+
+def kernel(function):
+    """Decorate a CUDA function that the host launches."""
+    if not SIMULATED:
+        return Kernel(function)
+    from numba import cuda
+
+    return cuda.jit(function)
+
+
+def prepare_compiler():
     """Let numba-cuda compile NumPy's scalar functions that it does not know, as those of math.
 
     The formulas shared with the CPU are written with NumPy's names, since only these take the
-    complex numbers that derivatives are checked with.
+    complex numbers that derivatives are checked with. Small grids, which small batches and layers
+    have, are launched without a warning.
     """
     if SIMULATED:
         return
+    from numba.cuda.core import config as cuda_config
     from numba.cuda.mathimpl import get_unary_impl_for_fn_and_ty
     from numba.cuda.ufuncs import ufunc_db
 
@@ -114,6 +173,7 @@ def teach_math():
 
         return lower
 
+    cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
     for name in ("exp", "expm1", "log1p", "sqrt", "ceil"):
         loops = ufunc_db().setdefault(getattr(np, name), {})
         for loop in ("f->f", "d->d"):

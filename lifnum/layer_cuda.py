@@ -1,10 +1,10 @@
 """CUDA functions of one layer: forward, and the two backward passes.
 
 A thread is a neuron, a block a tile of neurons of one sample; backward, of one chunk of samples,
-each after the other, so that a thread alone adds to its column of the gradient: no atomics. The
-table of steps and the rows of weights that inputs select are read once per block, through shared
-memory; weights and records lie so that neighbouring threads read neighbouring addresses. All
-formulas are those of the CPU's scalar kernels, called here. Symbols as in layer.py and adjoint.py.
+each after the other, so that a thread alone adds to its column of the gradient: no atomics on real
+numbers. The table of steps is read once per block, through shared memory; weights and records lie
+so that neighbouring threads read neighbouring addresses. All formulas are those of the CPU's scalar
+kernels, called here. Symbols as in layer.py and adjoint.py.
 """
 
 from typing import NamedTuple
@@ -30,11 +30,12 @@ from lifnum.integrators import (
 from lifnum.optimizers import adam_update
 from lifnum.steps import merge, step_end, write_row
 
-device.teach_math()
+device.prepare_compiler()
 
 LANES = 4 if device.SIMULATED else 32  # a block is a multiple of this many threads
 MAX_THREADS = 128
-STAGED = 64  # steps, and inputs, that a block holds in shared memory at a time
+STAGED = 64  # steps that a block holds in shared memory at a time
+AHEAD = 16  # weights that a thread asks for at a time: it waits for them once
 ROWS = 16  # derivatives by input times that a block collects before it sums them
 PARTS = 8  # partial sums of each
 STOPS, COLUMNS, SCRATCH = STAGED + 1, MAX_THREADS + 1, MAX_ORDER + 1  # shapes must be constants
@@ -55,24 +56,28 @@ def threads(n_post):
     return -(-n_post // (n_tiles * LANES)) * LANES
 
 
-@cuda.jit
+@device.kernel
 def build_steps(d, inputs, steps):
-    """The table of steps of every sample; a thread a sample. inputs: (times, offsets)."""
-    sample = cuda.grid(1)
+    """The table of steps of every sample; a block a sample, whose first thread merges.
+
+    inputs: (times, offsets).
+    """
+    sample, thread = cuda.blockIdx.x, cuda.threadIdx.x
     times, offsets = inputs
-    if sample < offsets.shape[0] - 1:
+    if thread == 0:
         merge(d, times, offsets[sample], offsets[sample + 1], sample, steps)
-        first = steps.first[sample]
-        last = first + steps.count[sample]
-        for step in range(first, last):
-            h = step_end(d, steps, step, last) - steps.start[step]
-            a, c, b = propagator(d, h)
-            write_row(d, steps.propagators[step], h, a, c, b)
+    cuda.syncthreads()
+    first = steps.first[sample]
+    last = first + steps.count[sample]
+    for step in range(first + thread, last, cuda.blockDim.x):
+        h = step_end(d, steps, step, last) - steps.start[step]
+        a, c, b = propagator(d, h)
+        write_row(d, steps.propagators[step], h, a, c, b)
 
 
-@cuda.jit
+@device.kernel
 def tabulate(d, steps, derivative, table):
-    """Of every step (a', c', b'), or (a, c, b) of the exact solution; a block a sample."""
+    """Of every step (a', c', b') if derivative, else exact (a, c, b); a block a sample."""
     first = steps.first[cuda.blockIdx.x]
     last = first + steps.count[cuda.blockIdx.x]
     for step in range(first + cuda.threadIdx.x, last, cuda.blockDim.x):
@@ -84,13 +89,15 @@ def tabulate(d, steps, derivative, table):
         table[step, 0], table[step, 1], table[step, 2] = a, c, b
 
 
-@cuda.jit
-def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, states):
+@device.kernel
+def forward(d, offsets, indices, w, steps, records, counts, totals, states):
     """Simulate every tile of every sample.
 
-    counts, suppressed and bad (batch, n_post): spikes, also those beyond the capacity of the
-    records; whether the cap suppressed one; whether the state overflowed. states (steps, 2, n_post)
-    or empty: (I, u) at the start of every step.
+    counts (batch, n_post): spikes, also those beyond the capacity of the records. totals, int64,
+    come as zeros: the largest of the counts, and, of all neurons and samples, spikes, neurons at
+    the cap, neurons with a spike suppressed by it, samples left where the first state overflows
+    (0 where none does), and steps. states (steps, 2, n_post) or empty: (I, u) at the start of
+    every step.
     """
     n = w.shape[1]
     n_tiles = (n + cuda.blockDim.x - 1) // cuda.blockDim.x
@@ -101,14 +108,15 @@ def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, sta
     valid = j < n
     table = cuda.shared.array((STAGED, 5), w.dtype)
     stops = cuda.shared.array(STAGED, np.int64)
-    rows = cuda.shared.array(STAGED, np.int32)
+    numbers = cuda.shared.array(MAX_THREADS, np.int64)
+    weights = cuda.local.array(AHEAD, w.dtype)
     scratch = cuda.local.array(SCRATCH, np.float64)
     real = w.dtype.type
     theta, bar = real(d.theta), real(d.bar)
     capacity = records.time.shape[1]
     current, potential = real(0.0), real(0.0)
     emitted, silenced = 0, False
-    i = base = staged = offsets[sample]
+    i = held = offsets[sample]  # weights has those of inputs held - AHEAD .. held - 1
     last_input = offsets[sample + 1]
     first = steps.first[sample]
     last = first + steps.count[sample]
@@ -123,16 +131,12 @@ def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, sta
             cuda.syncthreads()
         stop = stops[slot]
         while i < stop:
-            if i == staged:
-                cuda.syncthreads()
-                base, staged = i, min(i + STAGED, last_input)
-                for k in range(thread, staged - base, cuda.blockDim.x):
-                    rows[k] = indices[base + k]
-                cuda.syncthreads()
-            upto = min(stop, staged)
-            while i < upto:
-                current += w[rows[i - base], column]
-                i += 1
+            if i == held:
+                for k in range(AHEAD):
+                    weights[k] = w[indices[min(i + k, last_input - 1)], column]
+                held += AHEAD
+            current += weights[i - held + AHEAD]
+            i += 1
         if states.shape[0] > 0 and valid:
             states[step, 0, j] = current
             states[step, 1, j] = potential
@@ -188,52 +192,90 @@ def forward(d, offsets, indices, w, steps, records, counts, suppressed, bad, sta
             current, potential = real(x1), real(y1)
     if valid:
         counts[sample, j] = emitted
-        suppressed[sample, j] = silenced
-        bad[sample, j] = not (current - current == 0.0 and potential - potential == 0.0)
+    bad = valid and not (current - current == 0.0 and potential - potential == 0.0)
+    numbers[thread] = emitted if valid else 0
+    n_capped = cuda.syncthreads_count(np.int32(valid and emitted == d.max_spikes))
+    n_suppressed = cuda.syncthreads_count(np.int32(valid and silenced))
+    n_bad = cuda.syncthreads_count(np.int32(bad))
+    if thread == 0:  # integers: their sums do not depend on the order
+        most = n_spikes = 0
+        for other in range(cuda.blockDim.x):
+            most, n_spikes = max(most, numbers[other]), n_spikes + numbers[other]
+        cuda.atomic.max(totals, 0, most)
+        cuda.atomic.add(totals, 1, n_spikes)
+        cuda.atomic.add(totals, 2, n_capped)
+        cuda.atomic.add(totals, 3, n_suppressed)
+        if n_bad > 0:
+            cuda.atomic.max(totals, 4, counts.shape[0] - sample)
+        if cuda.blockIdx.x % n_tiles == 0:
+            cuda.atomic.add(totals, 5, last - first)
 
 
-@cuda.jit
-def compact(records, counts, places, times, indices, samples):
-    """The spikes of neuron j of a sample, from places[sample, j] on; a thread a neuron."""
+@device.kernel
+def compact(records, counts, ends, times, indices, samples, offsets):
+    """The spikes of each neuron of each sample, together; a thread a neuron.
+
+    ends (batch n_post,): running sums of the counts, where the next neuron's spikes begin.
+    """
     cell = cuda.grid(1)
-    n = counts.shape[1]
-    if cell >= counts.shape[0] * n:
+    batch, n = counts.shape
+    if cell >= batch * n:
         return
     sample, j = cell // n, cell % n
-    place = places[cell]
+    place = ends[cell] - counts[sample, j]
     for k in range(counts[sample, j]):
         times[place + k] = records.time[sample, k, j]
         indices[place + k] = j
         samples[place + k] = sample
+    if j == 0:
+        offsets[sample] = place
+    if cell == batch * n - 1:
+        offsets[batch] = ends[cell]
+
+
+@device.kernel
+def arrange(samples, offsets, times, indices, sorted_times, sorted_indices, ranks):
+    """The spikes that `compact` left, in order, and the rank of each; a thread a spike.
+
+    It counts the spikes of its sample that come before. A sort takes fewer comparisons, and longer.
+    """
+    k = cuda.grid(1)
+    if k >= times.shape[0]:
+        return
+    time, first, last = times[k], offsets[samples[k]], offsets[samples[k] + 1]
+    rank = first
+    for other in range(first, k):  # of neurons before this one, or earlier of its own
+        rank += times[other] <= time
+    for other in range(k + 1, last):
+        rank += times[other] < time
+    sorted_times[rank], sorted_indices[rank], ranks[k] = time, indices[k], rank
 
 
 @cuda.jit(device=True)
 def _sum_rows(values, parts, n_rows, newest, target):
     """Add the sum of row r of values (ROWS, threads) to target[newest - r], in a fixed order."""
     thread, n = cuda.threadIdx.x, cuda.blockDim.x
-    n_parts = parts.shape[1]
     cuda.syncthreads()
-    for k in range(thread, n_rows * n_parts, n):
-        row, part = k % n_rows, k // n_rows
+    for k in range(thread, n_rows * PARTS, n):
+        row, part = k // PARTS, k % PARTS
         total = 0.0
-        for other in range(part, n, n_parts):
+        for other in range(part, n, PARTS):
             total += values[row, other]
         parts[row, part] = total
     cuda.syncthreads()
     for row in range(thread, n_rows, n):
         total = 0.0
-        for part in range(n_parts):
+        for part in range(PARTS):
             total += parts[row, part]
         target[newest - row] = total
     cuda.syncthreads()
 
 
 @cuda.jit(device=True)
-def _last_step(steps_of, records, sample, q, j, first):
-    """The step of the last spike of the block's neurons in a sample, or first - 1."""
-    thread = cuda.threadIdx.x
+def _last_step(steps_of, spike_step):
+    """The latest step of the last spikes of the block's neurons."""
     cuda.syncthreads()
-    steps_of[thread] = records.step[sample, q, j] if q >= 0 else first - 1
+    steps_of[cuda.threadIdx.x] = spike_step
     cuda.syncthreads()
     latest = steps_of[0]
     for other in range(1, cuda.blockDim.x):
@@ -241,15 +283,15 @@ def _last_step(steps_of, records, sample, q, j, first):
     return latest
 
 
-@cuda.jit
-def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, counts, places, ranks,
+@device.kernel
+def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, counts, ends, ranks,
                       states, d_out, d_w, d_in, constant):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
-    d_out: dL/dt of every output spike, by rank; places (batch n_post,), ranks: where the rank of
-    a neuron's first spike stands, and the ranks. Adds to d_w (chunks, n_pre, n_post); writes d_in
-    (tiles, inputs) unless it is empty (only then are states and derivatives read); constant
-    (chunks, n_post) counts the spikes that passed no gradient.
+    d_out: dL/dt of every output spike, by rank; ends, ranks: as `compact` and `arrange` have
+    them. Adds to d_w (chunks, n_pre, n_post); writes d_in (tiles, inputs) unless it is empty (only
+    then are states and derivatives read); constant (chunks, n_post) counts the spikes that passed
+    no gradient.
     """
     n = w.shape[1]
     n_tiles = (n + cuda.blockDim.x - 1) // cuda.blockDim.x
@@ -260,7 +302,7 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
     valid = j < n
     table = cuda.shared.array((STAGED, 3), w.dtype)
     stops = cuda.shared.array(STOPS, np.int64)
-    rows = cuda.shared.array(STAGED, np.int32)
+    rows, weights = cuda.local.array(AHEAD, np.int32), cuda.local.array(AHEAD, w.dtype)
     values = cuda.shared.array((ROWS, COLUMNS), np.float64)
     parts = cuda.shared.array((ROWS, PARTS), np.float64)
     steps_of = cuda.shared.array(MAX_THREADS, np.int64)
@@ -273,10 +315,12 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
         last = first + steps.count[sample]
         first_input = offsets[sample]
         q = counts[sample, j] - 1 if valid else -1
-        place = places[sample * n + column]
-        step = _last_step(steps_of, records, sample, q, column, first)
+        place = ends[sample * n + column] - counts[sample, column]
+        spike_step = records.step[sample, q, j] if q >= 0 else first - 1
+        step = _last_step(steps_of, spike_step)
         lam_i, lam_u = real(0.0), real(0.0)
-        low = step + 1  # first step and first input in shared memory
+        low = step + 1  # first step in shared memory, first input in rows and weights
+        next_row, total = -1, real(0.0)  # asked for before it is needed
         low_input = steps.stop[step] if step >= first else first_input
         # the first input of the step behind waits for the derivative by the end of this one
         pending = 0.0
@@ -301,14 +345,14 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
                 da, dc, db = derivatives[step, 0], derivatives[step, 1], derivatives[step, 2]
                 end_term = lam_i * da * i0 + lam_u * (dc * i0 + db * u0)
                 alpha = -end_term
-            if q >= 0 and records.step[sample, q, j] == step:
+            if spike_step == step:
                 rest = records.piece[3, sample, q, j] - records.piece[2, sample, q, j]
                 l_i, l_u, end_term = rest_adjoint(
                     d, records.current[sample, q, j], d.reset, rest,
                     np.float64(lam_i), np.float64(lam_u),
                 )  # fmt: skip
                 alpha = -end_term
-                while q >= 0 and records.step[sample, q, j] == step:
+                while spike_step == step:
                     tau_q = d_out[ranks[place + q]] + alpha
                     l_i, l_u, end_part, rises = spike_adjoint(
                         d, d.interpolation, d.theta, records.piece[0, sample, q, j],
@@ -320,6 +364,7 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
                     end_term += end_part
                     alpha = tau_q - end_part
                     q -= 1
+                    spike_step = records.step[sample, q, j] if q >= 0 else first - 1
                 lam_i, lam_u = real(l_i), real(l_u)
             else:
                 lam_i, lam_u = a * lam_i + c * lam_u, b * lam_u
@@ -343,17 +388,22 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
             pending = alpha
             while k >= i:
                 if k < low_input:
-                    cuda.syncthreads()
-                    low_input = max(first_input, k - STAGED + 1)
-                    for other in range(thread, k - low_input + 1, cuda.blockDim.x):
-                        rows[other] = indices[low_input + other]
-                    cuda.syncthreads()
+                    low_input = k - AHEAD + 1
+                    for other in range(AHEAD):
+                        rows[other] = indices[max(first_input, low_input + other)]
+                    if input_gradient:
+                        for other in range(AHEAD):
+                            weights[other] = w[rows[other], column]
                 row = rows[k - low_input]
                 if valid:
-                    d_w[chunk, row, j] += lam_i
+                    total = lam_i + (total if row == next_row else d_w[chunk, row, j])
+                    d_w[chunk, row, j] = total
+                    next_row = rows[k - 1 - low_input] if k > low_input else -1
+                    if next_row >= 0 and next_row != row:
+                        total = d_w[chunk, next_row, j]
                 if input_gradient and k > i:
                     jump = np.float64(lam_i) / d.tau_s - np.float64(lam_u)
-                    zero_length += w[row, column] * jump
+                    zero_length += weights[k - low_input] * jump
                     values[n_rows, thread] = pending + zero_length if valid else 0.0
                     pending = -zero_length
                     n_rows += 1
@@ -372,8 +422,8 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
         constant[chunk, j] = lost
 
 
-@cuda.jit
-def backward_piggyback(d, offsets, indices, w, steps, propagators, records, counts, places, ranks,
+@device.kernel
+def backward_piggyback(d, offsets, indices, w, steps, propagators, records, counts, ends, ranks,
                        d_out, d_w, d_in, constant):  # fmt: skip
     """The analytical adjoint (BATS, EventProp) on the numerical spike times and currents.
 
@@ -388,7 +438,7 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
     valid = j < n
     table = cuda.shared.array((STAGED, 3), w.dtype)
     stops = cuda.shared.array(STOPS, np.int64)
-    rows = cuda.shared.array(STAGED, np.int32)
+    rows, weights = cuda.local.array(AHEAD, np.int32), cuda.local.array(AHEAD, w.dtype)
     values = cuda.shared.array((ROWS, COLUMNS), np.float64)
     parts = cuda.shared.array((ROWS, PARTS), np.float64)
     steps_of = cuda.shared.array(MAX_THREADS, np.int64)
@@ -402,10 +452,12 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
         last = first + steps.count[sample]
         first_input = offsets[sample]
         q = counts[sample, j] - 1 if valid else -1
-        place = places[sample * n + column]
-        step = _last_step(steps_of, records, sample, q, column, first)
+        place = ends[sample * n + column] - counts[sample, column]
+        spike_step = records.step[sample, q, j] if q >= 0 else first - 1
+        step = _last_step(steps_of, spike_step)
         lam_i, lam_u = real(0.0), real(0.0)
-        low = step + 1  # first step and first input in shared memory
+        low = step + 1  # first step in shared memory, first input in rows and weights
+        next_row, total = -1, real(0.0)  # asked for before it is needed
         low_input = steps.stop[step] if step >= first else first_input
         n_rows, newest = 0, low_input - 1
         while step >= first:
@@ -419,10 +471,10 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
                 if thread == 0:
                     stops[0] = steps.stop[low - 1] if low > first else first_input
                 cuda.syncthreads()
-            if q >= 0 and records.step[sample, q, j] == step:
+            if spike_step == step:
                 l_i, l_u = np.float64(lam_i), np.float64(lam_u)
                 time = step_end(d, steps, step, last)
-                while q >= 0 and records.step[sample, q, j] == step:
+                while spike_step == step:
                     a, c, b = exact_propagator(time - records.time[sample, q, j], d.tau_s, d.tau)
                     l_i, l_u, time = a * l_i + c * l_u, b * l_u, records.time[sample, q, j]
                     l_u, rises = analytical_spike_adjoint(
@@ -432,6 +484,7 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
                     if not rises:
                         lost += 1
                     q -= 1
+                    spike_step = records.step[sample, q, j] if q >= 0 else first - 1
                 a, c, b = exact_propagator(time - steps.start[step], d.tau_s, d.tau)
                 lam_i, lam_u = real(a * l_i + c * l_u), real(b * l_u)
             else:
@@ -441,16 +494,21 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
             i, k = stops[step - low], stops[step - low + 1] - 1
             while k >= i:
                 if k < low_input:
-                    cuda.syncthreads()
-                    low_input = max(first_input, k - STAGED + 1)
-                    for other in range(thread, k - low_input + 1, cuda.blockDim.x):
-                        rows[other] = indices[low_input + other]
-                    cuda.syncthreads()
+                    low_input = k - AHEAD + 1
+                    for other in range(AHEAD):
+                        rows[other] = indices[max(first_input, low_input + other)]
+                    if input_gradient:
+                        for other in range(AHEAD):
+                            weights[other] = w[rows[other], column]
                 row = rows[k - low_input]
                 if valid:
-                    d_w[chunk, row, j] += lam_i
+                    total = lam_i + (total if row == next_row else d_w[chunk, row, j])
+                    d_w[chunk, row, j] = total
+                    next_row = rows[k - 1 - low_input] if k > low_input else -1
+                    if next_row >= 0 and next_row != row:
+                        total = d_w[chunk, next_row, j]
                 if input_gradient:
-                    jump = w[row, column] * (rate * lam_i - lam_u)
+                    jump = weights[k - low_input] * (rate * lam_i - lam_u)
                     values[n_rows, thread] = jump if valid else 0.0
                     n_rows += 1
                     if n_rows == ROWS:
@@ -464,7 +522,7 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
         constant[chunk, j] = lost
 
 
-@cuda.jit
+@device.kernel
 def adam(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
     """One step of Adam on flat arrays; a thread a weight."""
     k = cuda.grid(1)
@@ -476,7 +534,7 @@ def adam(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
         )  # fmt: skip
 
 
-@cuda.jit
+@device.kernel
 def gather(times, indices, offsets, rows, new_times, new_indices, new_offsets):
     """Copy the spikes of sample rows[b] to sample b; a block a sample."""
     b = cuda.blockIdx.x
@@ -485,7 +543,7 @@ def gather(times, indices, offsets, rows, new_times, new_indices, new_offsets):
         new_times[to + k], new_indices[to + k] = times[source + k], indices[source + k]
 
 
-@cuda.jit
+@device.kernel
 def survey(times, indices, offsets, counts, first, last):
     """Per sample and neuron: number of spikes, rank of the first (-1), time of the last (inf).
 

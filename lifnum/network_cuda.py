@@ -39,10 +39,11 @@ class DeviceTrains:
 
     xp = xp
 
-    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None):
+    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None, spiked=None):
         self.times, self.indices, self.offsets = times, indices, offsets
         self.n_neurons = n_neurons
         self._host_offsets = host_offsets
+        self._spiked = spiked
         self._survey = None
 
     @classmethod
@@ -106,9 +107,9 @@ class DeviceTrains:
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool on the host, for every neuron j that spikes."""
-        flags = xp.zeros(self.n_neurons, np.bool_)
-        flags[self.indices] = True
-        spiked |= device.to_host(flags)
+        if self._spiked is None:
+            self._spiked = self.counts().any(axis=0)
+        spiked |= device.to_host(self._spiked)
 
 
 class DeviceLayer:
@@ -119,11 +120,10 @@ class DeviceLayer:
         self.shape, self.dtype = weights.shape, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
-        series = device.argument(xp.asarray(self.dynamics.series))
-        self._d = self.dynamics._replace(series=series)
+        self._d = self.dynamics._replace(series=xp.asarray(self.dynamics.series))
         self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_steps = self.n_constant = 0
-        self.gradient_norm = 0.0
+        self.n_capped = self.n_suppressed = self.n_steps = 0
+        self._sums = xp.zeros(2)
         self._capacity = min(4, neuron.max_spikes)
         self._threads = layer_cuda.threads(max(1, weights.shape[1]))
         self.n_tiles = -(-weights.shape[1] // self._threads)
@@ -133,62 +133,72 @@ class DeviceLayer:
         """Weights (n_pre, n_post), as the host sees them: up to date, updated in place."""
         return self.mirror.host
 
+    @property
+    def gradient_norm(self):
+        """Norm of the last gradient; asking waits for it, `backward` does not."""
+        return math.sqrt(self._backward_sums()[0])
+
+    @property
+    def n_constant(self):
+        """Spikes that passed no gradient in the last backward pass."""
+        return int(self._backward_sums()[1])
+
+    def _backward_sums(self):
+        if not isinstance(self._sums, list):
+            self._sums = device.to_host(self._sums).tolist()
+        return self._sums
+
     def forward(self, inputs, keep_pieces=False, keep_states=False):
         """Simulate the layer on `inputs` (DeviceTrains) and set and return ``spikes``."""
         batch, n = len(inputs), self.shape[1]
         w = self.mirror.device
         steps = self._tabulate(inputs)
-        shape = (batch, n)
-        counts, suppressed, bad = (xp.zeros(shape, t) for t in (np.int32, np.uint8, np.uint8))
+        counts = xp.empty((batch, n), np.int32)
         states = xp.empty((steps.start.shape[0] if keep_states else 0, 2, n), w.dtype)
         while True:
             slots = (batch, self._capacity, n)
             piece = xp.empty((4, *slots) if keep_pieces else (0, 0, 0, 0))
             records = layer_cuda.Records(
-                *map(device.argument, (xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32),
-                                       piece))
-            )  # fmt: skip
+                xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32), piece
+            )
+            totals = xp.zeros(6, np.int64)
             if batch and n:
                 layer_cuda.forward[batch * self.n_tiles, self._threads](
-                    self._d, inputs.offsets, inputs.indices, w, steps, records, counts,
-                    suppressed, bad, states,
+                    self._d, inputs.offsets, inputs.indices, w, steps, records, counts, totals,
+                    states,
                 )  # fmt: skip
-            numbers = [0] * 6
-            if batch and n:
-                sums = (counts.max(), counts.sum(), (counts == self.neuron.max_spikes).sum(),
-                        suppressed.sum(), bad.sum(), xp.asarray(steps.count).sum())  # fmt: skip
-                numbers = device.to_host(xp.stack([s.astype(np.int64) for s in sums])).tolist()
-            most, n_spikes, self.n_capped, self.n_suppressed, n_bad, self.n_steps = numbers
+            numbers = device.to_host(totals).tolist()
+            most, n_spikes, self.n_capped, self.n_suppressed, n_left, self.n_steps = numbers
             if most <= self._capacity:
                 break
             self._capacity = min(self.neuron.max_spikes, most + most // 4)
-        if n_bad:
-            sample = int(np.argmax(device.to_host(bad).any(axis=1)))
+        if n_left:
             raise SimulationError(
-                f"sample {sample}: the state of a neuron is not finite; largest weight "
+                f"sample {batch - n_left}: the state of a neuron is not finite; largest weight "
                 f"{np.abs(self.weights).max():g}"
             )
-        places = device.exclusive_sum(counts.ravel())
-        self.spikes, ranks = self._sorted(records, counts, places, n_spikes)
-        self._run = inputs, steps, records, counts, places, ranks
+        self.spikes, ends, ranks = self._sorted(records, counts, n_spikes)
+        self._run = inputs, steps, records, counts, ends, ranks
         self._has_pieces, self._states = keep_pieces, states if keep_states else None
         return self.spikes
 
-    def _sorted(self, records, counts, places, n_spikes):
-        """The spikes in order, and the rank of each of `records`, those of a neuron together."""
+    def _sorted(self, records, counts, n_spikes):
+        """The spikes in order; where those of the neurons of `records` end, and their ranks."""
         batch, n = counts.shape
-        times = xp.empty(n_spikes)
-        indices, samples = (xp.empty(n_spikes, np.int32) for _ in range(2))
+        ends = counts.ravel().cumsum(dtype=np.int64)
+        times, sorted_times = xp.empty(n_spikes), xp.empty(n_spikes)
+        indices, sorted_indices, samples = (xp.empty(n_spikes, np.int32) for _ in range(3))
         ranks = xp.empty(n_spikes, np.int64)
+        offsets = xp.zeros(batch + 1, np.int64)
         if n_spikes:
             layer_cuda.compact[_blocks(batch * n), THREADS](
-                records, counts, places, times, indices, samples
+                records, counts, ends, times, indices, samples, offsets
             )
-            order = device.argsort([indices.astype(np.float64), times, samples.astype(np.float64)])
-            ranks[order] = xp.arange(n_spikes)
-            times, indices = times[order], indices[order]
-        offsets = xp.ascontiguousarray(places[:: max(1, n)]) if n else xp.zeros(batch + 1, np.int64)
-        return DeviceTrains(times, indices, offsets, n), ranks
+            layer_cuda.arrange[_blocks(n_spikes), THREADS](
+                samples, offsets, times, indices, sorted_times, sorted_indices, ranks
+            )
+        trains = DeviceTrains(sorted_times, sorted_indices, offsets, n, spiked=counts.any(axis=0))
+        return trains, ends, ranks
 
     def _tabulate(self, inputs):
         d, batch = self._d, len(inputs)
@@ -201,10 +211,9 @@ class DeviceLayer:
         table = (xp.empty(batch, np.int64), xp.zeros(batch, np.int64), xp.empty(most),
                  xp.empty(most, np.int64), xp.empty(most, np.uint8),
                  xp.empty((most, 5)))  # fmt: skip
-        steps = Steps(*map(device.argument, table))
+        steps = Steps(*table)
         if batch:
-            given = (device.argument(inputs.times), device.argument(inputs.offsets))
-            layer_cuda.build_steps[_blocks(batch), THREADS](d, given, steps)
+            layer_cuda.build_steps[batch, THREADS](d, (inputs.times, inputs.offsets), steps)
         return steps
 
     def backward(self, d_times, gradient, input_gradient):
@@ -215,7 +224,7 @@ class DeviceLayer:
         adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)
         if adjusted and (not self._has_pieces or (input_gradient and self._states is None)):
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
-        inputs, steps, records, counts, places, ranks = self._run
+        inputs, steps, records, counts, ends, ranks = self._run
         w = self.mirror.device
         batch, n = counts.shape
         most = max(1, MAX_CHUNK_BYTES // max(1, w.nbytes))
@@ -229,21 +238,19 @@ class DeviceLayer:
             pass
         elif adjusted:
             states = xp.empty((0, 2, 0), w.dtype) if self._states is None else self._states
-            table = self._per_step(steps, True) if input_gradient else xp.empty((0, 3))
+            table = self._per_step(steps, 1) if input_gradient else xp.empty((0, 3))
             layer_cuda.backward_adjusted[grid](
-                d, *common, table, records, counts, places, ranks, states, d_times, d_w, d_in,
+                d, *common, table, records, counts, ends, ranks, states, d_times, d_w, d_in,
                 constant,
             )  # fmt: skip
         else:
-            table = xp.asarray(steps.propagators) if exact else self._per_step(steps, False)
+            table = steps.propagators if exact else self._per_step(steps, 0)
             layer_cuda.backward_piggyback[grid](
-                d, *common, table, records, counts, places, ranks, d_times, d_w, d_in, constant
+                d, *common, table, records, counts, ends, ranks, d_times, d_w, d_in, constant
             )
         total = d_w.sum(axis=0)
-        square = (total.astype(np.float64) ** 2).sum()
-        sums = xp.stack([square, constant.sum().astype(np.float64)])
-        square, n_constant = device.to_host(sums).tolist()
-        self.gradient_norm, self.n_constant = math.sqrt(square), int(n_constant)
+        square = xp.square(total, dtype=np.float64).sum()
+        self._sums = xp.stack([square, constant.sum(dtype=np.float64)])
         return total, d_in.sum(axis=0) if input_gradient else None
 
     def _per_step(self, steps, derivative):

@@ -223,8 +223,8 @@ class Trainer:
         try:
             out = self.net.forward(inputs)
             values, d_times = self.loss(out, labels)
-            values = to_host(values)
             gradients = self.net.backward(d_times / len(rows))
+            values = to_host(values)  # waits for a GPU
             norms = [layer.gradient_norm for layer in self.net.layers]
             self._check(values, norms)
             self.optimizer.step(gradients)
