@@ -35,6 +35,7 @@ from lifnum.vectors import (
     load,
     log_of_decay,
     not_below,
+    ones,
     series,
     store,
 )
@@ -46,6 +47,8 @@ FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than 
 ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
 MAX_NEWTON = 8  # a neuron that takes more is followed alone
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
+BUCKET = 8  # spikes that are sorted by counting; of up to MANY that is faster than by insertion
+MANY = 128
 
 # One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
 # through the caches four times a batch.
@@ -192,7 +195,8 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
                         out_times[first:last], out_indices[first:last],
                         np.zeros(last - first + 1, np.int64),
-                        np.empty(last - first, np.int64))  # fmt: skip
+                        np.empty(last - first, np.int64),
+                        np.empty((1, last - first + LANES)))  # fmt: skip
     return out_times, out_indices, out_offsets, totals
 
 
@@ -477,25 +481,32 @@ def sample_address(d, steps, dtype):
 
 
 @kernel
-def _collect_sample(duration, spikes, counts, offset, times, indices, place, source):
-    """One sample; place (n + 1,), zero at first, and source (n,) are scratch."""
+def _collect_sample(duration, spikes, counts, offset, times, indices, place, source, keys):
+    """One sample; place (n + 1,), zero at first, source (n,), keys (1, n + LANES) are scratch."""
     n = len(times)
     if n == 0:
         return
-    # bucket sort by time, one spike a bucket on average, finished by insertion
-    scale = n / duration
+    # by time into buckets of BUCKET spikes on average
+    n_buckets = -(-n // BUCKET)
+    scale = n_buckets / duration
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
-            place[min(int(spikes[tile, slot].time * scale), n - 1) + 1] += 1
-    for bucket in range(n):
+            place[min(int(spikes[tile, slot].time * scale), n_buckets - 1) + 1] += 1
+    for bucket in range(n_buckets):
         place[bucket + 1] += place[bucket]
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
-            q = spikes[tile, slot]
-            bucket = min(int(q.time * scale), n - 1)
+            time = spikes[tile, slot].time
+            bucket = min(int(time * scale), n_buckets - 1)
             to = place[bucket]
             place[bucket] += 1
-            times[to], indices[to], source[to] = q.time, q.neuron, tile << 32 | slot
+            keys[0, to], source[to] = time, tile << 32 | slot
+    keys[0, n:] = np.inf
+    if _rank_in_buckets(spikes, offset, times, indices, place[:n_buckets], source, keys):
+        return
+    for k in range(n):
+        q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
+        times[k], indices[k] = q.time, q.neuron
     # insertion finishes it; should times be too clustered for buckets, wider gaps come first
     gap = 1 if _inversions_are_few(times) else n // 2
     while gap > 0:
@@ -510,6 +521,33 @@ def _collect_sample(duration, spikes, counts, offset, times, indices, place, sou
         gap = int(gap / 2.2) if gap > 4 else gap // 2
     for k in range(n):
         spikes[source[k] >> 32, source[k] & 0xFFFFFFFF].rank = offset + k
+
+
+@kernel
+def _rank_in_buckets(spikes, offset, times, indices, ends, source, keys):
+    """Finish the sort: the place of a spike in its bucket is the number of those before it.
+
+    ends: of the buckets, in keys and source. Returns False, the sort unfinished, where a bucket
+    has MANY spikes or two of its times are equal.
+    """
+    first = 0
+    for last in ends:
+        if last - first > MANY:
+            return False
+        n = -(-(last - first) // LANES) * LANES  # what follows the bucket is later
+        for k in range(first, last):
+            time = keys[0, k]
+            not_before, not_after = 0, 0
+            for block in range(first, last, LANES):
+                not_before += ones(not_below(load(keys, 0, block), time))
+                not_after += ones(not_below(time, load(keys, 0, block)))
+            if not_before + not_after != n + 1:
+                return False
+            to = first + n - not_before
+            q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
+            times[to], indices[to], q.rank = time, q.neuron, offset + to
+        first = last
+    return True
 
 
 @inlined_kernel

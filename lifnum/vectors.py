@@ -153,6 +153,16 @@ def not_below(typing_context, x, y):
 
 
 @intrinsic
+def ones(typing_context, bits):
+    """How many bits of an integer are set, int64."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(bits), generate
+
+
+@intrinsic
 def converted(typing_context, vector, like):
     """The vector in the type of the number `like`."""
 

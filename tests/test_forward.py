@@ -212,6 +212,30 @@ def test_a_permuted_batch_gives_permuted_results():
         assert (permuted[k][1] == out[source][1]).all()
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-3, 1.0])
+@pytest.mark.parametrize("scheme", [Scheme(), Scheme("euler", dt=0.1, interpolation="none")],
+                         ids=cases.label)  # fmt: skip
+def test_spikes_are_in_order_however_close_they_are(scheme, spread):
+    """And each has its own derivative: a layer and its mirror image give the same gradients."""
+    rng = np.random.default_rng(6)
+    n = 900
+    weights = 4.0 + spread * rng.uniform(-1.0, 1.0, (3, n))
+    weights[:, ::9] = 5.0  # the same time, of neurons far apart
+    samples = [([0.0, 0.5, 1.0], [0, 1, 2]), ([0.2], [1]), ([], [])]
+    trains = SpikeTrains.from_samples(samples, 3)
+    results = []
+    for w, index in ((weights, np.arange(n)), (weights[:, ::-1], np.arange(n)[::-1])):
+        net = Network([(w, Neuron(0.5, 1.0, 1.0))], scheme, 2.0)
+        out = net.forward(trains)
+        assert len(out.times) > n
+        for times, indices in out:
+            assert (np.lexsort((indices, times)) == np.arange(len(times))).all()
+        gradient = net.backward(np.cos(index[out.indices]) * out.times)[0][:, index]
+        results.append((out.counts()[:, index], gradient))
+    assert (results[0][0] == results[1][0]).all()
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-9)
+
+
 def test_capped_and_suppressed_neurons_are_counted():
     net, trains, oracle = single([[9.0, 0.1, 9.0]], [0.1, 0.5], Scheme(), max_spikes=2)
     net.forward(trains)
