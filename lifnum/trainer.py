@@ -59,7 +59,8 @@ class Activity:
             self.suppressed[k] += layer.n_suppressed
             self.steps[k] += layer.n_steps
             self.constant[k] += layer.n_constant
-            layer.spikes.mark(self.spiked[k])
+            if not self.spiked[k].all():  # soon all have
+                layer.spikes.mark(self.spiked[k])
 
     def per_sample(self, counts):
         """Counts divided by the number of samples, NaN where there are none."""
