@@ -328,7 +328,15 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
     # behind the last spike the adjoint is zero
     step = spikes[q].step if q >= 0 else first - 1
     now = np.int64(0)  # no literal: see `layer`
+    one_vector = d.code == EXACT and high - low == LANES
     while step >= first:
+        if one_vector:
+            until = spikes[q].step if q >= 0 else first - 1
+            _quiet_steps(d, first_input, indices, w, low, steps, step, until, first, d_w, d_in,
+                         lam, now, fresh)  # fmt: skip
+            step = until
+            if q < 0:
+                break
         start, end = steps.start[step], step_end(d, steps, step, last)
         if d.code == EXACT:
             a, c, b = _row(steps.propagators, step)
@@ -366,6 +374,32 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
                 d_in[k] += _time_gradient(d, w, indices[k], low, lam, now)
         step -= 1
     return lost
+
+
+@inlined_kernel
+def _quiet_steps(d, first_input, indices, w, low, steps, step, until, first, d_w, d_in, lam, now,
+                 fresh):  # fmt: skip
+    """Steps of `exact` without spikes behind `until`, of a tile of one vector, in registers."""
+    real = w.dtype.type
+    rate = real(1.0 / d.tau_s)
+    lam_i, lam_u = load(lam, now, 0), load(lam, now + 1, 0)
+    while step > until:
+        a, c, b = _row(steps.propagators, step)
+        lam_i = real(a) * lam_i + real(c) * lam_u
+        lam_u = real(b) * lam_u
+        i = steps.stop[step - 1] if step > first else first_input
+        for k in range(i, steps.stop[step]):
+            row = indices[k]
+            if fresh[row]:
+                fresh[row] = False
+                store(d_w, row, low, lam_i)
+            else:
+                add(d_w, row, low, lam_i)
+            if len(d_in) > 0:
+                d_in[k] += np.float64(total(load(w, row, low) * (rate * lam_i - lam_u)))
+        step -= 1
+    store(lam, now, 0, lam_i)
+    store(lam, now + 1, 0, lam_u)
 
 
 def piggyback_address(d, steps, dtype):

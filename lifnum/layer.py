@@ -154,6 +154,34 @@ def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, fl
     return n
 
 
+@inlined_kernel
+def _quiet_steps(state, now, w, indices, i, low, steps, step, last, bar, states):
+    """Steps of a tile of one vector, in registers, up to the first in which a neuron may spike.
+
+    i: their first input. Returns that step, or last, and the first input that has not acted.
+    """
+    real = state.dtype.type
+    bar = real(bar)
+    current, potential = load(state, now, 0), load(state, now + 1, 0)
+    while step < last:
+        i0, stop = current, steps.stop[step]
+        for k in range(i, stop):
+            i0 = i0 + load(w, indices[k], low)
+        if len(states) > 0:
+            store(states, 2 * step, low, i0)
+            store(states, 2 * step + 1, low, potential)
+        row = steps.propagators[step]
+        u1 = real(row[1]) * i0 + real(row[2]) * potential
+        bound = real(row[3]) * abs(i0) + real(row[4]) * abs(potential)
+        if not_below(larger(potential, u1) + bound, bar) != 0:
+            break
+        current, potential, i = real(row[0]) * i0, u1, stop
+        step += 1
+    store(state, now, 0, current)
+    store(state, now + 1, 0, potential)
+    return step, i
+
+
 @parallel_kernel
 def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states, address):
     """Simulate a batch of input spikes; returns its output spikes, sorted by (time, neuron).
@@ -343,7 +371,16 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
     last = first + steps.count[sample]
     # numbers as literals would have the inlined kernels compiled once more
     now, nothing = np.int64(0), np.int32(0)
-    for step in range(first, last):
+    following = first
+    while following < last:
+        if n == LANES:
+            following, i = _quiet_steps(
+                state, now, w, indices, i, low, steps, following, last, d.bar, states
+            )
+            if following == last:
+                break
+        step = following
+        following += 1
         stop = steps.stop[step]
         while i + 2 < stop:
             _add_rows(state, now, w, indices[i], indices[i + 1], low)
