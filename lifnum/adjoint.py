@@ -37,17 +37,20 @@ def _sum_counts(constant):
 
 
 @parallel_kernel
-def sum_chunks(d_w, gradient):
+def sum_chunks(d_w, fresh, width, gradient):
     """Combine the chunks' gradients (chunks, n_pre, padded n_post) in a fixed order.
 
-    gradient (n_pre, n_post) may be the first chunk itself where it is the only one. Returns its
-    Euclidean norm.
+    fresh (chunks, tiles, n_pre), bool: the rows of a piece that nothing was written to. gradient
+    (n_pre, n_post) may be the first chunk itself where it is the only one. Returns its norm.
     """
     n_rows, n_post = gradient.shape
     squares = np.empty((BLOCKS, n_post))
     for block in prange(BLOCKS):
         first, last = block * n_rows // BLOCKS, (block + 1) * n_rows // BLOCKS
-        _sum_rows(d_w, gradient, np.int64(first), np.int64(last), squares[block])
+        for tile in range(fresh.shape[1]):
+            low, high = tile * width, min((tile + 1) * width, n_post)
+            _sum_rows(d_w, fresh[:, tile], low, high, gradient, np.int64(first), np.int64(last),
+                      squares, np.int64(block))  # fmt: skip
     norm = 0.0
     for block in range(BLOCKS):
         for j in range(n_post):
@@ -56,23 +59,39 @@ def sum_chunks(d_w, gradient):
 
 
 @kernel
-def _sum_rows(d_w, gradient, first, last, squares):
-    n_post = gradient.shape[1]
-    squares[:] = 0.0
+def _sum_rows(d_w, fresh, low, high, gradient, first, last, squares, block):
+    n_chunks = len(d_w)
+    vectors = high - (high - low) % LANES
+    for j in range(low, high):
+        squares[block, j] = 0.0
     for row in range(first, last):
-        if len(d_w) > 1 or d_w.shape[2] > n_post:
-            for j in range(n_post):
-                gradient[row, j] = d_w[0, row, j]
-        for chunk in range(1, len(d_w)):
-            for j in range(n_post):
-                gradient[row, j] += d_w[chunk, row, j]
-        for j in range(n_post):
-            squares[j] += np.float64(gradient[row, j]) * np.float64(gradient[row, j])
+        written = 0
+        while written < n_chunks and fresh[written, row]:
+            written += 1
+        if written == n_chunks:
+            for j in range(low, high):
+                gradient[row, j] = 0
+            continue
+        for j in range(low, vectors, LANES):
+            sums = load(d_w[written], row, j)
+            for chunk in range(written + 1, n_chunks):
+                if not fresh[chunk, row]:
+                    sums = sums + load(d_w[chunk], row, j)
+            store(gradient, row, j, sums)
+            wide = converted(sums, 0.0)
+            add(squares, block, j, wide * wide)
+        for j in range(vectors, high):
+            one = d_w[written, row, j]
+            for chunk in range(written + 1, n_chunks):
+                if not fresh[chunk, row]:
+                    one += d_w[chunk, row, j]
+            gradient[row, j] = one
+            squares[block, j] += np.float64(one) * np.float64(one)
 
 
 @parallel_kernel
 def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, counts, states,
-                      d_out, d_w, gradient, d_in, address):  # fmt: skip
+                      d_out, d_w, fresh, gradient, d_in, address):  # fmt: skip
     """The discrete adjoint: derivative of the simulation as computed.
 
     d_out: dL/dt of every output spike, by rank. Writes the gradient (n_pre, n_post) by way of d_w
@@ -92,34 +111,21 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
         lam = np.empty((4, n), w.dtype)
         end_terms = np.empty((1, n))
         lost = 0
-        fresh = np.empty(len(w), np.bool_)
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
-        _begin(fresh, d_in[tile], offsets, first, last)
+        _clear(d_in[tile, offsets[first] : offsets[last]])
         for sample in range(first, last):
             lost += call(address, (
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], pieces[sample, tile], states, d_out,
-                d_w[chunk], d_in[tile], lam, end_terms, fresh,
+                d_w[chunk], d_in[tile], lam, end_terms, fresh[chunk, tile],
             ))  # fmt: skip
-        _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
-    return sum_chunks(d_w, gradient), _sum_counts(constant)
+    return sum_chunks(d_w, fresh, width, gradient), _sum_counts(constant)
 
 
 @kernel
-def _begin(fresh, d_in, offsets, first, last):
-    """Before a piece: no row of its gradient is written, no derivative by its inputs' times."""
-    fresh[:] = True
-    if len(d_in) > 0:
-        d_in[offsets[first] : offsets[last]] = 0.0
-
-
-@kernel
-def _clear_fresh(d_w, low, high, fresh):
-    """After a piece: the rows of its gradient that nothing was added to are zero."""
-    for row in range(len(d_w)):
-        if fresh[row]:
-            d_w[row, low:high] = 0
+def _clear(values):
+    values[:] = 0.0
 
 
 @kernel
@@ -288,7 +294,7 @@ def _time_gradient(d, w, row, low, lam, now):
 
 @parallel_kernel
 def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_out,
-                       d_w, gradient, d_in, address):  # fmt: skip
+                       d_w, fresh, gradient, d_in, address):  # fmt: skip
     """The analytical adjoint (BATS, EventProp) on the numerical spike times and currents.
 
     Between events the adjoint follows the exact solution, whatever the method of the forward pass.
@@ -302,18 +308,16 @@ def backward_piggyback(d, offsets, indices, w, width, steps, spikes, counts, d_o
         low, high = tile * width, min((tile + 1) * width, w.shape[1])
         lam = np.empty((4, high - low), w.dtype)
         lost = 0
-        fresh = np.empty(len(w), np.bool_)
         first, last = chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks
-        _begin(fresh, d_in[tile], offsets, first, last)
+        _clear(d_in[tile, offsets[first] : offsets[last]])
         for sample in range(first, last):
             lost += call(address, (
                 d, offsets[sample], indices, w, low, high, steps, sample,
                 spikes[sample, tile, : counts[sample, tile]], d_out, d_w[chunk],
-                d_in[tile], lam, fresh,
+                d_in[tile], lam, fresh[chunk, tile],
             ))  # fmt: skip
-        _clear_fresh(d_w[chunk], low, high, fresh)
         constant[chunk, tile] = lost
-    return sum_chunks(d_w, gradient), _sum_counts(constant)
+    return sum_chunks(d_w, fresh, width, gradient), _sum_counts(constant)
 
 
 @kernel

@@ -323,7 +323,8 @@ class Layer:
             d_w = self._chunks
         d_in = np.empty((self.n_tiles, len(inputs.times) if input_gradient else 0))
         common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
-        after = d_times, d_w, total, d_in
+        fresh = np.ones((n_chunks, self.n_tiles, len(w)), np.bool_)
+        after = d_times, d_w, fresh, total, d_in
         if adjusted:
             states = self._states
             if states is None:
