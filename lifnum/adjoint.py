@@ -95,8 +95,9 @@ def backward_adjusted(d, offsets, indices, w, width, steps, spikes, pieces, coun
     """The discrete adjoint: derivative of the simulation as computed.
 
     d_out: dL/dt of every output spike, by rank. Writes the gradient (n_pre, n_post) by way of d_w
-    (chunks, n_pre, padded n_post), see `sum_chunks`; writes d_in (tiles, inputs), unless it is
-    empty, and only then reads states. address: of `adjusted_address`.
+    (chunks, n_pre, padded n_post) and fresh, which comes as True, see `sum_chunks`; writes d_in
+    (tiles, inputs), unless it is empty, and only then reads states. address: of
+    `adjusted_address`.
 
     Returns the norm of the gradient and the number of spikes that passed none because u did not
     rise at them.

@@ -99,15 +99,16 @@ def _numbers(argument, numbers):
 
 
 class Kernel:
-    """A CUDA function, compiled by numba-cuda once for every type of its arrays, launched by CuPy.
+    """A CUDA function, compiled by numba-cuda, launched by CuPy.
 
     numba-cuda's own launch looks at every array anew and takes longer, up to 0.4 ms, than most
-    kernels do. Arrays are CuPy's, contiguous; those in tuples have one type.
+    kernels do. Arrays are CuPy's, contiguous. Only those outside of tuples may change their type
+    from launch to launch; all else is int or float, and keeps its type.
 
     Parameters
     ----------
     function : callable
-        Of arrays, int, float, and tuples of them.
+        Of arrays, numbers, and tuples of them.
     """
 
     def __init__(self, function):
@@ -154,16 +155,14 @@ def kernel(function):
     return cuda.jit(function)
 
 
-def prepare_compiler():
+def teach_math():
     """Let numba-cuda compile NumPy's scalar functions that it does not know, as those of math.
 
     The formulas shared with the CPU are written with NumPy's names, since only these take the
-    complex numbers that derivatives are checked with. Small grids, which small batches and layers
-    have, are launched without a warning.
+    complex numbers that derivatives are checked with.
     """
     if SIMULATED:
         return
-    from numba.cuda.core import config as cuda_config
     from numba.cuda.mathimpl import get_unary_impl_for_fn_and_ty
     from numba.cuda.ufuncs import ufunc_db
 
@@ -173,7 +172,6 @@ def prepare_compiler():
 
         return lower
 
-    cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
     for name in ("exp", "expm1", "log1p", "sqrt", "ceil"):
         loops = ufunc_db().setdefault(getattr(np, name), {})
         for loop in ("f->f", "d->d"):

@@ -50,9 +50,8 @@ class Method(NamedTuple):
 def method(name, order, tau_s, tau):
     """The `Method` of that name for synaptic and membrane time constants tau_s and tau."""
     code, fixed_order = METHODS[name]
-    order = (fixed_order or order) if code == PS else 0
-    unit = min(tau_s, tau)
-    return Method(code, order, float(tau_s), float(tau), unit, power_series(order, tau_s, tau))
+    order, tau_s, tau = int((fixed_order or order) if code == PS else 0), float(tau_s), float(tau)
+    return Method(code, order, tau_s, tau, min(tau_s, tau), power_series(order, tau_s, tau))
 
 
 def power_series(order, tau_s, tau):

@@ -222,7 +222,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
         first, last = out_offsets[sample], out_offsets[sample + 1]
         _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
                         out_times[first:last], out_indices[first:last],
-                        np.zeros(last - first + 1, np.int64),
+                        np.zeros((last - first) // BUCKET + 2, np.int64),
                         np.empty(last - first, np.int64),
                         np.empty((1, last - first + LANES)))  # fmt: skip
     return out_times, out_indices, out_offsets, totals
@@ -519,13 +519,13 @@ def sample_address(d, steps, dtype):
 
 @kernel
 def _collect_sample(duration, spikes, counts, offset, times, indices, place, source, keys):
-    """One sample; place (n + 1,), zero at first, source (n,), keys (1, n + LANES) are scratch."""
+    """One sample; place (n / BUCKET + 2,), zeros, source (n,), keys (1, n + LANES) are scratch."""
     n = len(times)
     if n == 0:
         return
     # by time into buckets of BUCKET spikes on average
     n_buckets = -(-n // BUCKET)
-    scale = n_buckets / duration
+    scale = min(n_buckets / duration, 1e308)
     for tile in range(len(counts)):
         for slot in range(counts[tile]):
             place[min(int(spikes[tile, slot].time * scale), n_buckets - 1) + 1] += 1
@@ -565,22 +565,22 @@ def _rank_in_buckets(spikes, offset, times, indices, ends, source, keys):
     """Finish the sort: the place of a spike in its bucket is the number of those before it.
 
     ends: of the buckets, in keys and source. Returns False, the sort unfinished, where a bucket
-    has MANY spikes or two of its times are equal.
+    has more than MANY spikes or two of its times are equal.
     """
     first = 0
     for last in ends:
         if last - first > MANY:
             return False
-        n = -(-(last - first) // LANES) * LANES  # what follows the bucket is later
+        n_lanes = -(-(last - first) // LANES) * LANES  # what follows the bucket is later
         for k in range(first, last):
             time = keys[0, k]
             not_before, not_after = 0, 0
             for block in range(first, last, LANES):
                 not_before += ones(not_below(load(keys, 0, block), time))
                 not_after += ones(not_below(time, load(keys, 0, block)))
-            if not_before + not_after != n + 1:
+            if not_before + not_after != n_lanes + 1:
                 return False
-            to = first + n - not_before
+            to = first + n_lanes - not_before
             q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
             times[to], indices[to], q.rank = time, q.neuron, offset + to
         first = last

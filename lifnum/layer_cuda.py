@@ -30,7 +30,7 @@ from lifnum.integrators import (
 from lifnum.optimizers import adam_update
 from lifnum.steps import merge, step_end, write_row
 
-device.prepare_compiler()
+device.teach_math()
 
 LANES = 4 if device.SIMULATED else 32  # a block is a multiple of this many threads
 MAX_THREADS = 128
@@ -237,7 +237,7 @@ def compact(records, counts, ends, times, indices, samples, offsets):
 def arrange(samples, offsets, times, indices, sorted_times, sorted_indices, ranks):
     """The spikes that `compact` left, in order, and the rank of each; a thread a spike.
 
-    It counts the spikes of its sample that come before. A sort takes fewer comparisons, and longer.
+    It counts the spikes of its sample that come before: up to some 10,000 no sort is faster.
     """
     k = cuda.grid(1)
     if k >= times.shape[0]:
@@ -253,7 +253,7 @@ def arrange(samples, offsets, times, indices, sorted_times, sorted_indices, rank
 
 @cuda.jit(device=True)
 def _sum_rows(values, parts, n_rows, newest, target):
-    """Add the sum of row r of values (ROWS, threads) to target[newest - r], in a fixed order."""
+    """Write the sum of row r of values (ROWS, threads) to target[newest - r], in a fixed order."""
     thread, n = cuda.threadIdx.x, cuda.blockDim.x
     cuda.syncthreads()
     for k in range(thread, n_rows * PARTS, n):
@@ -320,7 +320,7 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
         step = _last_step(steps_of, spike_step)
         lam_i, lam_u = real(0.0), real(0.0)
         low = step + 1  # first step in shared memory, first input in rows and weights
-        next_row, total = -1, real(0.0)  # asked for before it is needed
+        next_row, next_sum = -1, real(0.0)  # asked for before it is needed
         low_input = steps.stop[step] if step >= first else first_input
         # the first input of the step behind waits for the derivative by the end of this one
         pending = 0.0
@@ -396,11 +396,11 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
                             weights[other] = w[rows[other], column]
                 row = rows[k - low_input]
                 if valid:
-                    total = lam_i + (total if row == next_row else d_w[chunk, row, j])
-                    d_w[chunk, row, j] = total
+                    next_sum = lam_i + (next_sum if row == next_row else d_w[chunk, row, j])
+                    d_w[chunk, row, j] = next_sum
                     next_row = rows[k - 1 - low_input] if k > low_input else -1
                     if next_row >= 0 and next_row != row:
-                        total = d_w[chunk, next_row, j]
+                        next_sum = d_w[chunk, next_row, j]
                 if input_gradient and k > i:
                     jump = np.float64(lam_i) / d.tau_s - np.float64(lam_u)
                     zero_length += weights[k - low_input] * jump
@@ -457,7 +457,7 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
         step = _last_step(steps_of, spike_step)
         lam_i, lam_u = real(0.0), real(0.0)
         low = step + 1  # first step in shared memory, first input in rows and weights
-        next_row, total = -1, real(0.0)  # asked for before it is needed
+        next_row, next_sum = -1, real(0.0)  # asked for before it is needed
         low_input = steps.stop[step] if step >= first else first_input
         n_rows, newest = 0, low_input - 1
         while step >= first:
@@ -502,11 +502,11 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
                             weights[other] = w[rows[other], column]
                 row = rows[k - low_input]
                 if valid:
-                    total = lam_i + (total if row == next_row else d_w[chunk, row, j])
-                    d_w[chunk, row, j] = total
+                    next_sum = lam_i + (next_sum if row == next_row else d_w[chunk, row, j])
+                    d_w[chunk, row, j] = next_sum
                     next_row = rows[k - 1 - low_input] if k > low_input else -1
                     if next_row >= 0 and next_row != row:
-                        total = d_w[chunk, next_row, j]
+                        next_sum = d_w[chunk, next_row, j]
                 if input_gradient:
                     jump = weights[k - low_input] * (rate * lam_i - lam_u)
                     values[n_rows, thread] = jump if valid else 0.0

@@ -39,11 +39,11 @@ class DeviceTrains:
 
     xp = xp
 
-    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None, spiked=None):
+    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None, counts=None):
         self.times, self.indices, self.offsets = times, indices, offsets
         self.n_neurons = n_neurons
         self._host_offsets = host_offsets
-        self._spiked = spiked
+        self._counts = counts
         self._survey = None
 
     @classmethod
@@ -107,9 +107,8 @@ class DeviceTrains:
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool on the host, for every neuron j that spikes."""
-        if self._spiked is None:
-            self._spiked = self.counts().any(axis=0)
-        spiked |= device.to_host(self._spiked)
+        counts = self.counts() if self._counts is None else self._counts
+        spiked |= device.to_host(counts.any(axis=0))
 
 
 class DeviceLayer:
@@ -197,7 +196,7 @@ class DeviceLayer:
             layer_cuda.arrange[_blocks(n_spikes), THREADS](
                 samples, offsets, times, indices, sorted_times, sorted_indices, ranks
             )
-        trains = DeviceTrains(sorted_times, sorted_indices, offsets, n, spiked=counts.any(axis=0))
+        trains = DeviceTrains(sorted_times, sorted_indices, offsets, n, counts=counts)
         return trains, ends, ranks
 
     def _tabulate(self, inputs):
@@ -218,7 +217,7 @@ class DeviceLayer:
 
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None), on the device; see Layer.backward."""
-        d = self._d
+        d, d_times = self._d, xp.ascontiguousarray(d_times)
         exact = d.code == integrators.EXACT
         # on an exact trajectory both gradients coincide, and piggyback needs no states
         adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)

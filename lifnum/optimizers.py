@@ -63,7 +63,7 @@ class Adam:
         self.n_steps += 1
         correction1 = 1.0 - self.beta1 ** int(self.n_steps)
         correction2 = 1.0 - self.beta2 ** int(self.n_steps)
-        rate = self.learning_rate * float(np.sqrt(correction2)) / correction1
+        rate = float(self.learning_rate) * float(np.sqrt(correction2)) / correction1
         epsilon = self.epsilon * float(np.sqrt(correction2))
         return rate, self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, epsilon
 

@@ -111,7 +111,7 @@ def test_single_precision_equals_the_cpu_within_its_rounding(scheme):
 
 @pytest.mark.parametrize("gradient", ["adjusted", "piggyback"])
 def test_several_tiles_windows_of_shared_memory_and_the_cap(gradient):
-    """More neurons than a block has, more steps and inputs than it holds, spikes beyond slots."""
+    """More neurons than a block has, more steps and inputs than are held, spikes beyond slots."""
     rng = np.random.default_rng(7)
     scheme = Scheme("ps", 3, 0.02, "dense", gradient)
     weights = [rng.normal(0.15, 0.2, (5, 132)), rng.normal(0.05, 0.2, (132, 3))]

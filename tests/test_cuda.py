@@ -124,6 +124,17 @@ def test_everything_compiles_to_ptx_without_atomics_of_real_numbers(compiler, re
         assert not re.search(r"\s(atom|red)\.\S*f(16|32|64)", ptx), name
 
 
+@pytest.mark.parametrize("unit", [float, np.float64, int])
+def test_kernels_get_the_types_that_they_were_compiled_for(unit):
+    """Whatever the user's numbers are: a kernel is not compiled anew for them."""
+    from numba import typeof
+
+    scheme, usual = Scheme("ps", np.int64(3), unit(1)), Scheme("ps", 3, 1e-3)
+    d = scheme.dynamics(Neuron(unit(1), unit(2), unit(1)), unit(3), np.dtype(np.float32))
+    expected = typeof(usual.dynamics(Neuron(), 0.2, np.dtype(np.float32)))
+    assert typeof(d) == typeof(device._like(d)) == expected
+
+
 def line_of_refusal(capsys, in_tmp):
     """The one line that --device cuda prints, with exit code 2 and nothing written."""
     assert cli.run("lifnum.train", train.main, ["--device", "cuda", "--epochs", "1"]) == 2
