@@ -17,7 +17,7 @@ from lifnum.vectors import LANES, add, converted, filled, load, store, total
 # Pieces are tiles times chunks: at least 2, and up to about 8 where each chunk keeps SAMPLES.
 # Smaller chunks cost more than they gain: the gradient of each is read once more at the end.
 PIECES = 2, 8
-SAMPLES = 25
+SAMPLES = 50
 BLOCKS = 8  # of rows of a gradient, each of which is summed by one thread
 
 
