@@ -287,8 +287,8 @@ class Layer:
         most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
         if 80.0 * most > MAX_TABLE_BYTES:
             raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most:.3g} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.3g}"
+                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
+                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
             )
         if self._table is None or len(self._table[0]) < most:
             self._table = (

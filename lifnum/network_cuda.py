@@ -204,8 +204,8 @@ class DeviceLayer:
         most = len(inputs.times) + batch * (d.n_grid + 1)
         if 80.0 * most > MAX_TABLE_BYTES:
             raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most:.3g} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.3g}"
+                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
+                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
             )
         table = (xp.empty(batch, np.int64), xp.zeros(batch, np.int64), xp.empty(most),
                  xp.empty(most, np.int64), xp.empty(most, np.uint8),
