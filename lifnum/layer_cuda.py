@@ -283,6 +283,16 @@ def _last_step(steps_of, spike_step):
     return latest
 
 
+@cuda.jit(device=True)
+def _ask_ahead(indices, w, column, first_input, low_input, with_weights, rows, weights):
+    """The rows of AHEAD inputs from low_input on, and their weights: loads that do not wait."""
+    for k in range(AHEAD):
+        rows[k] = indices[max(first_input, low_input + k)]
+    if with_weights:
+        for k in range(AHEAD):
+            weights[k] = w[rows[k], column]
+
+
 @device.kernel
 def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, counts, ends, ranks,
                       states, d_out, d_w, d_in, constant):  # fmt: skip
@@ -389,11 +399,9 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
             while k >= i:
                 if k < low_input:
                     low_input = k - AHEAD + 1
-                    for other in range(AHEAD):
-                        rows[other] = indices[max(first_input, low_input + other)]
-                    if input_gradient:
-                        for other in range(AHEAD):
-                            weights[other] = w[rows[other], column]
+                    _ask_ahead(
+                        indices, w, column, first_input, low_input, input_gradient, rows, weights
+                    )
                 row = rows[k - low_input]
                 if valid:
                     next_sum = lam_i + (next_sum if row == next_row else d_w[chunk, row, j])
@@ -495,11 +503,9 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
             while k >= i:
                 if k < low_input:
                     low_input = k - AHEAD + 1
-                    for other in range(AHEAD):
-                        rows[other] = indices[max(first_input, low_input + other)]
-                    if input_gradient:
-                        for other in range(AHEAD):
-                            weights[other] = w[rows[other], column]
+                    _ask_ahead(
+                        indices, w, column, first_input, low_input, input_gradient, rows, weights
+                    )
                 row = rows[k - low_input]
                 if valid:
                     next_sum = lam_i + (next_sum if row == next_row else d_w[chunk, row, j])
