@@ -20,7 +20,7 @@ from analysis import statistics
 from lifnum import cli, transfer
 from lifnum.hdf5 import one_line
 from lifnum.network import Scheme
-from lifnum.trace import EPOCHS, Trace, TraceError, check_config
+from lifnum.trace import ADDED, EPOCHS, Trace, TraceError, check_config
 
 SCHEMA = 1
 
@@ -38,8 +38,9 @@ def _marked(columns):
             for name, (kind, per_layer) in columns.items()}  # fmt: skip
 
 
-# what a run ended with: the last row of its epochs
-_LAST = _marked({name: ("f8", per_layer) for name, per_layer in EPOCHS.items()})
+# what a run ended with: the last row of its epochs, without what earlier runs lack
+_LAST = _marked({name: ("f8", per_layer) for name, per_layer in EPOCHS.items()
+                 if name not in ADDED})  # fmt: skip
 
 # table -> columns; those that end in [] have one value a layer. `study` is 0 for the most frequent
 # configuration of a data set (scheme and seed apart), 1 for the next; `id` of a run is `run` of its

@@ -230,6 +230,12 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     return s if s > 0.0 else min(h, SMALLEST)
 
 
+@kernel
+def has_peak(m, theta, i0, u0, h, scratch):
+    """Whether the dense output, below theta at both ends of a piece, reaches it in between."""
+    return first_crossing(m, DENSE, theta, i0, u0, h, u0, False, scratch) > 0.0
+
+
 @inlined_kernel
 def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
     """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).

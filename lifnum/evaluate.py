@@ -81,15 +81,28 @@ def evaluate(path, config, weights, data, threads, device):
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
         result = trainer.evaluate(
-            net, loss, net.place(data.test), data.test_labels, data.n_classes, progress=bar.update
-        )
+            net, loss, net.place(data.test), data.test_labels, data.n_classes,
+            progress=bar.update, count_peaks=True,
+        )  # fmt: skip
     print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
           f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip
     print("\n".join(confusion_lines(result.confusion)))
     for k, (spikes, silent) in enumerate(zip(result.spikes, result.silent)):
         print(f"layer {k}: {spikes:.1f} spikes a sample, {100 * silent:.1f} % of the neurons "
               f"silent on all samples")  # fmt: skip
+    print("".join(f"{line}\n" for line in unresolved_lines(result.unresolved, net.scheme)), end="")
     print(f"loss {result.loss:.4g}, accuracy {100 * result.accuracy:.2f} %")
+
+
+def unresolved_lines(unresolved, scheme):
+    """What the interpolation did not resolve, a line a layer where there is any."""
+    if np.isnan(unresolved).any():
+        return ["peaks that chords miss are not counted on a GPU"]
+    if scheme.interpolation == "linear":
+        what = "peaks a sample above the threshold missed by chords"
+    else:
+        what = "spikes a sample left u at or above the threshold"
+    return [f"layer {k}: {n:.3g} {what}" for k, n in enumerate(unresolved) if n > 0]
 
 
 def grid_of(args, trained):

@@ -14,7 +14,7 @@ from numba import prange
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
-from lifnum.crossing import DENSE, LINEAR, NONE, first_spike
+from lifnum.crossing import DENSE, LINEAR, NONE, first_spike, has_peak
 from lifnum.integrators import (
     PS,
     is_square,
@@ -92,9 +92,10 @@ class Dynamics(NamedTuple):
     reset: float
     bar: float  # that the crossing flag compares with
     max_spikes: int
-    dt: float
+    dt: float  # at most the duration; 0: no grid
     n_grid: int  # number of grid steps in [0, duration]; 0: no grid
     duration: float
+    count_peaks: int  # whether peaks that no chord sees are counted
 
 
 def padded(n_post):
@@ -188,9 +189,9 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
 
     Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
     spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
-    empty, what they ended (what no gradient of dense output of `exact` reads). tallies (4,
+    empty, what they ended (what no gradient of dense output of `exact` reads). tallies (5,
     batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
-    many it suppressed a spike; whether the state overflowed.
+    many it suppressed a spike; whether the state overflowed; how many crossings were not resolved.
     states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
     address: of `sample_address`.
 
@@ -213,7 +214,7 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
                 room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
                 scratch,
             ))  # fmt: skip
-    totals, out_offsets = np.empty(5, np.int64), np.empty(batch + 1, np.int64)
+    totals, out_offsets = np.empty(6, np.int64), np.empty(batch + 1, np.int64)
     _totals(tallies, steps.count, totals, out_offsets)
     valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
     out_times, out_indices = np.empty(out_offsets[valid]), np.empty(out_offsets[valid], np.int32)
@@ -231,7 +232,8 @@ def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies
 @kernel
 def _totals(tallies, counts, totals, offsets):
     """What a batch did: the most spikes of a tile, the neurons at the cap and suppressed, the first
-    sample that overflowed or -1, and the steps; and where each sample's spikes begin."""
+    sample that overflowed or -1, the steps, and the crossings not resolved; and where each sample's
+    spikes begin."""
     totals[:] = 0
     totals[3] = -1
     offsets[0] = 0
@@ -243,6 +245,7 @@ def _totals(tallies, counts, totals, offsets):
             totals[0] = max(totals[0], n)
             totals[1] += tallies[1, sample, tile]
             totals[2] += tallies[2, sample, tile]
+            totals[5] += tallies[4, sample, tile]
             if tallies[3, sample, tile] != 0 and totals[3] < 0:
                 totals[3] = sample
         totals[4] += counts[sample]
@@ -366,7 +369,7 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
     real = w.dtype.type
     theta = real(d.theta)
     delta = d.theta - d.reset
-    n_spikes = 0
+    n_spikes, n_unresolved = 0, 0
     first = steps.first[sample]
     last = first + steps.count[sample]
     # numbers as literals would have the inlined kernels compiled once more
@@ -464,6 +467,7 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     continue
                 emitted[j] += 1
                 state[now + 1, j] = real(u1 - delta)
+                n_unresolved += state[now + 1, j] >= theta
                 if n_spikes < len(spikes):
                     q = spikes[n_spikes]
                     q.time, q.current, q.step, q.neuron = end, i1, step, low + j
@@ -477,6 +481,8 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     scratch,
                 )  # fmt: skip
                 if s < 0.0:
+                    if d.count_peaks != 0 and emitted[j] < d.max_spikes:
+                        n_unresolved += has_peak(d, d.theta, i0, u0, rest, scratch)
                     break
                 if emitted[j] == d.max_spikes:
                     suppressed[j] = 1
@@ -504,6 +510,7 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
         n_capped += emitted[j] == d.max_spikes
         n_suppressed += suppressed[j]
     tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
+    tallies[4] = n_unresolved
     return n_spikes
 
 

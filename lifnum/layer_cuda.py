@@ -96,8 +96,8 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
     counts (batch, n_post): spikes, also those beyond the capacity of the records. totals, int64,
     come as zeros: the largest of the counts, and, of all neurons and samples, spikes, neurons at
     the cap, neurons with a spike suppressed by it, samples left where the first state overflows
-    (0 where none does), and steps. states (steps, 2, n_post) or empty: (I, u) at the start of
-    every step.
+    (0 where none does), steps, and spikes of `none` after which u is still at or above theta.
+    states (steps, 2, n_post) or empty: (I, u) at the start of every step.
     """
     n = w.shape[1]
     n_tiles = (n + cuda.blockDim.x - 1) // cuda.blockDim.x
@@ -115,7 +115,7 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
     theta, bar = real(d.theta), real(d.bar)
     capacity = records.time.shape[1]
     current, potential = real(0.0), real(0.0)
-    emitted, silenced = 0, False
+    emitted, silenced, unresolved = 0, False, 0
     i = held = offsets[sample]  # weights has those of inputs held - AHEAD .. held - 1
     last_input = offsets[sample + 1]
     first = steps.first[sample]
@@ -159,6 +159,8 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
                 records.step[sample, emitted, j] = step
             emitted += 1
             potential = real(np.float64(potential) - (d.theta - d.reset))
+            if potential >= theta:
+                unresolved += 1
             continue
         start, end = steps.start[step], step_end(d, steps, step, last)
         x, y, y1 = np.float64(i0), np.float64(u0), np.float64(potential)
@@ -192,6 +194,8 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
             current, potential = real(x1), real(y1)
     if valid:
         counts[sample, j] = emitted
+        if unresolved > 0:
+            cuda.atomic.add(totals, 6, unresolved)
     bad = valid and not (current - current == 0.0 and potential - potential == 0.0)
     numbers[thread] = emitted if valid else 0
     n_capped = cuda.syncthreads_count(np.int32(valid and emitted == d.max_spikes))

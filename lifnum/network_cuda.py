@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lifnum import device, integrators, layer_cuda, optimizers
-from lifnum.crossing import DENSE
+from lifnum.crossing import DENSE, LINEAR
 from lifnum.network import MAX_TABLE_BYTES, SimulationError
 from lifnum.spikes import SpikeTrains
 from lifnum.steps import Steps
@@ -121,7 +121,7 @@ class DeviceLayer:
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self._d = self.dynamics._replace(series=xp.asarray(self.dynamics.series))
         self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_steps = 0
+        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = 0
         self._sums = xp.zeros(2)
         self._capacity = min(4, neuron.max_spikes)
         self._threads = layer_cuda.threads(max(1, weights.shape[1]))
@@ -147,8 +147,11 @@ class DeviceLayer:
             self._sums = device.to_host(self._sums).tolist()
         return self._sums
 
-    def forward(self, inputs, keep_pieces=False, keep_states=False):
-        """Simulate the layer on `inputs` (DeviceTrains) and set and return ``spikes``."""
+    def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
+        """Simulate the layer on `inputs` (DeviceTrains) and set and return ``spikes``.
+
+        Peaks that chords miss are counted on the CPU only.
+        """
         batch, n = len(inputs), self.shape[1]
         w = self.mirror.device
         steps = self._tabulate(inputs)
@@ -160,14 +163,16 @@ class DeviceLayer:
             records = layer_cuda.Records(
                 xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32), piece
             )
-            totals = xp.zeros(6, np.int64)
+            totals = xp.zeros(7, np.int64)
             if batch and n:
                 layer_cuda.forward[batch * self.n_tiles, self._threads](
                     self._d, inputs.offsets, inputs.indices, w, steps, records, counts, totals,
                     states,
                 )  # fmt: skip
             numbers = device.to_host(totals).tolist()
-            most, n_spikes, self.n_capped, self.n_suppressed, n_left, self.n_steps = numbers
+            most, n_spikes, self.n_capped, self.n_suppressed, n_left = numbers[:5]
+            self.n_steps, unresolved = numbers[5:]
+            self.n_unresolved = None if self.dynamics.interpolation == LINEAR else unresolved
             if most <= self._capacity:
                 break
             self._capacity = min(self.neuron.max_spikes, most + most // 4)

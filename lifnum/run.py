@@ -325,6 +325,8 @@ class Run:
             "silent": activity.silent(),
             "capped": activity.per_sample(activity.capped),
             "suppressed": activity.per_sample(activity.suppressed),
+            "unresolved": activity.per_sample(activity.unresolved),
+            "test_unresolved": test.unresolved if test else np.full(n_layers, np.nan),
             "steps": steps,
             "step_length": trainer.preset.duration / np.maximum(steps, 1.0),
             "gradient_norm": trainer.norms / n_steps,
@@ -365,6 +367,10 @@ class Run:
             if row["suppressed"][k] > 0 and cap > 1:
                 warn("cap", k, f": {row['suppressed'][k]:.2g} neurons a sample would spike beyond "
                      f"the cap of {cap}")  # fmt: skip
+            if row["unresolved"][k] > 0 and cap > 1:  # under `none`
+                warn("unresolved", k, f": {row['unresolved'][k]:.2g} spikes a sample leave u at or "
+                     f"above the threshold; a step shorter than {self.trainer.scheme.dt:g} "
+                     "resolves them")  # fmt: skip
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
 

@@ -19,8 +19,10 @@ from lifnum.integrators import (
 )
 from lifnum.vectors import LANES, NEAR, load, lost_by_decay, series, store
 
-# a time within this fraction of a step after a grid point counts as on it (rounding of t / dt)
-GRID_TOLERANCE = 1e-9
+# A time this little behind a grid point counts as on it, in steps: t and dt may both have been
+# rounded to single precision, whose unit roundoff is 2^-24, and a caller's arithmetic adds to it.
+MOST_TOLERANCE = 1e-3
+TOLERANCE = 2.0**-23
 
 
 class Steps(NamedTuple):
@@ -37,9 +39,16 @@ class Steps(NamedTuple):
     propagators: np.ndarray  # (a, c, b) and the two coefficients of the crossing flag
 
 
+@inlined_kernel
+def grid_index(time, dt):
+    """Index of the first point of the grid 0, dt, 2 dt, ... at or after a time."""
+    steps = time / dt
+    return int(np.ceil(steps - min(MOST_TOLERANCE, TOLERANCE * (steps + 8.0))))
+
+
 def grid_steps(dt, duration):
-    """Number of steps of the grid 0, dt, 2 dt, ..., duration."""
-    return max(1, int(np.ceil(duration / dt - GRID_TOLERANCE)))
+    """Number of steps of the grid 0, dt, 2 dt, ..., duration; dt at most the duration."""
+    return grid_index.py_func(duration, dt)
 
 
 @kernel
@@ -52,7 +61,7 @@ def merge(d, times, i, last, sample, steps):
     g = d.n_grid  # the next grid point; point n_grid is the duration
     if i < last:
         if d.interpolation == NONE:
-            g = int(np.ceil(times[i] / d.dt - GRID_TOLERANCE))
+            g = grid_index(times[i], d.dt)
         elif d.n_grid > 0:
             g = int(times[i] / d.dt)
             while g < d.n_grid and g * d.dt < times[i]:
@@ -71,7 +80,7 @@ def merge(d, times, i, last, sample, steps):
                 break
             steps.start[k] = grid_time
             steps.tied[k] = 0
-            while i < last and int(np.ceil(times[i] / d.dt - GRID_TOLERANCE)) <= g:
+            while i < last and grid_index(times[i], d.dt) <= g:
                 i += 1
             g += 1
         elif i < last and times[i] <= grid_time and times[i] < d.duration:
@@ -102,7 +111,7 @@ def step_end(d, steps, step, last):
 def write_row(d, row, h, a, c, b):
     """A row of the table of propagators, for a step of length h."""
     row[0], row[1], row[2], row[3], row[4] = a, c, b, 0.0, 0.0
-    if d.interpolation == DENSE:
+    if d.interpolation == DENSE or d.count_peaks != 0:
         # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
         c_bound, b_bound = curvature_bound(d, h)
         row[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))

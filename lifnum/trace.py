@@ -59,6 +59,8 @@ EPOCHS = {
     "silent": True,  # share of neurons that never spiked in training since the row before
     "capped": True,  # neurons at the cap of spikes, a sample, in training
     "suppressed": True,  # neurons whose next spike the cap suppressed, a sample
+    "unresolved": True,  # crossings that the interpolation did not resolve, a sample, in training
+    "test_unresolved": True,  # NaN, as in training, where they are not counted
     "steps": True,  # sub-intervals a sample
     "step_length": True,  # their mean, in the unit of the time constants
     "gradient_norm": True,  # mean over the batches since the row before
@@ -74,6 +76,9 @@ BATCHES = {
     "spikes": True,
     "gradient_norm": True,
 }
+
+# columns that traces and checkpoints of earlier versions lack, and that are read as NaN there
+ADDED = ("unresolved", "test_unresolved")
 
 _TABLES = {"epochs": EPOCHS, "batches": BATCHES}
 
@@ -271,8 +276,11 @@ class TraceWriter:
 
     def _restore(self, state):
         for table, columns in _TABLES.items():
-            for k in range(len(state.get(f"{table}.epoch", ()))):
-                self._tables[table].append({name: state[f"{table}.{name}"][k] for name in columns})
+            n_rows = len(state.get(f"{table}.epoch", ()))
+            absent = {f"{table}.{name}": np.full(n_rows, np.nan) for name in ADDED}
+            known = absent | state
+            for k in range(n_rows):
+                self._tables[table].append({name: known[f"{table}.{name}"][k] for name in columns})
         raster = {name.removeprefix("raster."): value for name, value in state.items()
                   if name.startswith("raster.")}  # fmt: skip
         self._confusion, self._raster = state.get("confusion"), raster or None
@@ -544,6 +552,9 @@ class Trace:
             n = self._number(f"{table}/rows")
             values = {}
             for name, per_layer in columns.items():
+                if name in ADDED and f"{table}/{name}" not in self._file:
+                    values[name] = np.full((n, values["train_spikes"].shape[1]), np.nan)
+                    continue
                 column = self._dataset(f"{table}/{name}", 2 if per_layer else 1)
                 if not 0 <= n <= len(column):
                     raise OSError(f"{table}/{name} has fewer than {n} rows")

@@ -35,6 +35,7 @@ class Evaluation(NamedTuple):
     silent: np.ndarray  # per layer: share of the neurons that never spiked
     capped: np.ndarray  # per layer: neurons at the cap, per sample
     suppressed: np.ndarray  # per layer: neurons whose next spike the cap suppressed, per sample
+    unresolved: np.ndarray  # per layer: Layer.n_unresolved, per sample; NaN where not counted
     steps: np.ndarray  # per layer: sub-intervals per sample
     seconds: float
 
@@ -48,6 +49,7 @@ class Activity:
         self.spikes, self.capped, self.suppressed, self.steps, self.constant = (
             np.zeros(n, np.int64) for _ in range(5)
         )
+        self.unresolved = np.zeros(n)  # NaN: not counted
         self.spiked = [np.zeros(layer.shape[1], np.bool_) for layer in net.layers]
 
     def add(self, net, batch):
@@ -57,6 +59,7 @@ class Activity:
             self.spikes[k] += len(layer.spikes.times)
             self.capped[k] += layer.n_capped
             self.suppressed[k] += layer.n_suppressed
+            self.unresolved[k] += np.nan if layer.n_unresolved is None else layer.n_unresolved
             self.steps[k] += layer.n_steps
             self.constant[k] += layer.n_constant
             if not self.spiked[k].all():  # soon all have
@@ -73,7 +76,8 @@ class Activity:
     def state(self):
         """Arrays that a checkpoint must keep, by name; they are the object's own."""
         named = {name: getattr(self, name) for name in
-                 ("samples", "spikes", "capped", "suppressed", "steps", "constant")}  # fmt: skip
+                 ("samples", "spikes", "capped", "suppressed", "unresolved", "steps",
+                  "constant")}  # fmt: skip
         return named | {f"spiked{k}": spiked for k, spiked in enumerate(self.spiked)}
 
 
@@ -102,7 +106,7 @@ def learning_rate(preset, epoch):
     return max(preset.lr_floor, preset.learning_rate * factor)
 
 
-def evaluate(net, loss, trains, labels, n_classes, progress=None):
+def evaluate(net, loss, trains, labels, n_classes, progress=None, count_peaks=False):
     """Run a network over labelled spike trains, without gradients.
 
     Parameters
@@ -114,6 +118,8 @@ def evaluate(net, loss, trains, labels, n_classes, progress=None):
     n_classes : int
     progress : callable, optional
         Called with the number of samples done after each batch.
+    count_peaks : bool
+        As in `Network.forward`.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def evaluate(net, loss, trains, labels, n_classes, progress=None):
     total = 0.0
     for first in range(0, n, EVALUATION_BATCH):
         rows = np.arange(first, min(n, first + EVALUATION_BATCH))
-        out = net.forward(trains.select(rows), differentiable=False)
+        out = net.forward(trains.select(rows), differentiable=False, count_peaks=count_peaks)
         total += float(loss(out, labels[rows])[0].sum())
         predictions[rows] = to_host(loss.predict(out))
         activity.add(net, len(rows))
@@ -143,6 +149,7 @@ def evaluate(net, loss, trains, labels, n_classes, progress=None):
         activity.silent(),
         activity.per_sample(activity.capped),
         activity.per_sample(activity.suppressed),
+        activity.per_sample(activity.unresolved),
         activity.per_sample(activity.steps),
         perf_counter() - start,
     )
@@ -278,10 +285,11 @@ class Trainer:
 
     def test(self):
         """Evaluate on the test set."""
-        return self._evaluate(self._test, self.data.test_labels)
+        return self._evaluate(self._test, self.data.test_labels, count_peaks=True)
 
-    def _evaluate(self, trains, labels):
-        return evaluate(self.net, self.loss, trains, labels, self.data.n_classes)
+    def _evaluate(self, trains, labels, count_peaks=False):
+        return evaluate(self.net, self.loss, trains, labels, self.data.n_classes,
+                        count_peaks=count_peaks)  # fmt: skip
 
     def state(self):
         """(arrays, numbers) of the run between two steps; the arrays are the run's own."""
@@ -303,6 +311,8 @@ class Trainer:
             Arrays of other names, shapes or types than this run's.
         """
         own, own_numbers = self.state()
+        # of a version that did not count them
+        arrays = {"activity.unresolved": np.full(len(self.net.layers), np.nan)} | arrays
         if own.keys() != arrays.keys() or not own_numbers.keys() <= numbers.keys():
             raise ValueError("the checkpoint belongs to another kind of run")
         for name, array in own.items():

@@ -26,6 +26,7 @@ class Conditioning:
         self.slope = inf  # smallest slope at a spike, in units of theta / tau
         self.peak = inf  # smallest distance of a missed peak to theta, in units of theta
         self.largest = 0.0  # largest current or potential at the end of a step; inf: overflow
+        self.unresolved = 0  # `none`: spikes that left u at or above theta; `linear`: peaks there
 
 
 def propagator(method, order, h, tau_s, tau):
@@ -145,11 +146,20 @@ def first_crossing(flow, h, interpolation, conditioning):
     return None
 
 
+def grid_index(time, dt):
+    """Index of the first point of the grid 0, dt, 2 dt, ... at or after a time.
+
+    Times that went through single precision stay on their point.
+    """
+    steps = time / dt
+    return ceil(steps - min(1e-3, 2**-23 * (steps + 8)))
+
+
 def grid(scheme, duration):
     """Grid points after 0."""
     if scheme.dt is None:
         return [duration]
-    n = max(1, ceil(duration / scheme.dt - 1e-9))
+    n = grid_index(duration, min(scheme.dt, duration))
     return [g * scheme.dt for g in range(1, n)] + [duration]
 
 
@@ -171,6 +181,9 @@ def simulate_neuron(inputs, weights, neuron, scheme, duration, index, conditioni
             flow = Flow(scheme, neuron, current, potential)
             crossing = first_crossing(flow, h - elapsed, scheme.interpolation, conditioning)
             if crossing is None:
+                if scheme.interpolation == "linear" and real(h - elapsed) > 0.0:
+                    peak = first_crossing(flow, h - elapsed, "dense", Conditioning())
+                    conditioning.unresolved += peak is not None
                 break
             s, slope = crossing
             conditioning.slope = min(conditioning.slope, slope * neuron.tau / theta)
@@ -185,6 +198,7 @@ def simulate_neuron(inputs, weights, neuron, scheme, duration, index, conditioni
             if len(spikes) < neuron.max_spikes:
                 spikes.append(Spike(time, index, current, inf))
                 potential = potential - delta
+                conditioning.unresolved += real(potential) >= theta
         start = time
         current = current + weight
     return spikes
@@ -196,7 +210,7 @@ def clocked(points, scheme, duration):
     moved = []
     for key, kind, k, time, weight in points:
         if kind == 0:
-            g = ceil(key / scheme.dt - 1e-9)
+            g = grid_index(key, min(scheme.dt, duration))
             if g < n:
                 moved.append((g * scheme.dt, 2, k, g * scheme.dt, weight))
         else:
@@ -237,7 +251,7 @@ def eventprop(inputs, weights, neurons, layers, d_times, scheme, duration):
             for n, (time, _) in enumerate(below):
                 time = real(time)
                 if scheme.interpolation == "none":
-                    g = ceil(time / scheme.dt - 1e-9)
+                    g = grid_index(time, min(scheme.dt, duration))
                     points = [0.0, *grid(scheme, duration)]
                     time = points[g] if g < len(points) else inf
                 if time < duration:

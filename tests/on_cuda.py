@@ -62,7 +62,7 @@ def assert_equal_passes(net, spikes, rng, time_tolerance, gradient_tolerance):
         assert np.array_equal(one.spikes.indices, other.spikes.indices)
         assert np.array_equal(one.spikes.offsets, other.spikes.offsets)
         assert np.abs(one.spikes.times - other.spikes.times).max(initial=0) <= time_tolerance
-        for name in ("n_capped", "n_suppressed", "n_steps"):
+        for name in ("n_capped", "n_suppressed", "n_unresolved", "n_steps"):
             assert getattr(one, name) == getattr(other, name), name
     e = rng.normal(size=len(out.times))
     gradients, d_inputs = net.backward(e, input_gradient=True)
