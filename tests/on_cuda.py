@@ -126,6 +126,19 @@ def test_several_tiles_windows_of_shared_memory_and_the_cap(gradient):
     assert np.diff(net.layers[0].spikes.offsets).min() > 64
 
 
+def test_crossings_that_a_scheme_does_not_resolve_are_counted():
+    rng = np.random.default_rng(11)
+    weights = rng.uniform(4.0, 12.0, (2, 6))
+    layers = [(weights, Neuron(0.5, 1.0, 1.0, 0.3, 1000))]
+    spikes = SpikeTrains.from_samples([([0.0, 0.3], [0, 1]), ([0.2], [1])], 2)
+    net = Network(layers, Scheme("euler", dt=0.1, interpolation="none"), 1.0)
+    assert_equal_passes(net, spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
+    assert net.layers[0].n_unresolved > 0
+    gpu = on_gpu(Network(layers, Scheme("rk2", dt=0.1, interpolation="linear"), 1.0))
+    gpu.forward(spikes, count_peaks=True)
+    assert gpu.layers[0].n_unresolved is None  # not counted, and not taken for zero
+
+
 def test_gradients_are_the_same_bits_every_time():
     rng = np.random.default_rng(8)
     case = cases.Case(rng, Scheme("exact"), (0.5, 1.0), 2)

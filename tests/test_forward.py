@@ -1,5 +1,7 @@
 """Spike times of every method equal those of the oracle."""
 
+import itertools
+
 import cases
 import naive
 import numpy as np
@@ -243,6 +245,53 @@ def test_capped_and_suppressed_neurons_are_counted():
     net.forward(trains)
     assert (net.layers[0].n_capped, net.layers[0].n_suppressed) == (2, 2)
     assert len(oracle) == 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("delta, max_spikes", [(1.0, 1000), (0.3, 1000), (0.3, 3)])
+def test_spikes_of_none_that_leave_u_above_theta_are_counted(delta, max_spikes, dtype):
+    """Before, several crossings in one step were one spike without a word."""
+    rng = np.random.default_rng(10)
+    scheme = Scheme("rk2", dt=0.1, interpolation="none")
+    weights = rng.uniform(0.0, 12.0, (3, 20)).astype(dtype)
+    neuron = Neuron(0.5, 1.0, 1.0, delta, max_spikes)
+    times, indices = rng.uniform(0, 1.5, 9), rng.integers(0, 3, 9)
+    trains = SpikeTrains.from_samples([(times, indices), ([], []), (times, indices)], 3)
+    net, conditioning = Network([(weights, neuron)], scheme, 2.0), naive.Conditioning()
+    out = net.forward(trains)
+    oracle = naive.simulate(
+        list(zip(*trains[0])), [weights.astype(float)], [neuron], scheme, 2.0, conditioning
+    )
+    assert out[0][1].tolist() == [q.neuron for q in oracle[0]]
+    assert net.layers[0].n_unresolved == 2 * conditioning.unresolved > 0
+
+
+@pytest.mark.parametrize("taus", [(0.5, 1.0), (0.9, 0.3)])
+@pytest.mark.parametrize("method", dict.fromkeys(method for method, _, _ in cases.METHODS))
+def test_peaks_that_chords_miss_are_counted_where_asked_for(method, taus):
+    order, total = 3 if method == "ps" else None, 0
+    for dt, n in itertools.product((0.3, 0.45, 0.6), (4, 40)):  # one vector, and several
+        scheme = Scheme(method, order, dt, "linear")
+        # from silent at the first input to silent at the second
+        weights = [[np.linspace(0.5, 9.0, n), np.linspace(9.0, -4.0, n)], np.full((n, 4), 9.0 / n)]
+        weights = [np.array(w) / np.sqrt(taus[1]) for w in weights]
+        neurons = [Neuron(*taus, 1.0, 0.7, 2), Neuron(*taus, 1.0, 0.7, 1000)]
+        trains = SpikeTrains.from_samples([([0.0, 1.5], [0, 1])], 2)
+        net = Network(list(zip(weights, neurons)), scheme, 3.0)
+        before = net.forward(trains)
+        assert [one.n_unresolved for one in net.layers] == [None, None]
+        out = net.forward(trains, differentiable=False, count_peaks=True)
+        assert out.times.tolist() == before.times.tolist()
+        net.backward(np.ones(len(out.times)))  # of a pass that lacks what it needs
+        net.forward(trains, differentiable=False, count_peaks=True)
+        conditioning = naive.Conditioning()
+        naive.simulate(list(zip(*trains[0])), weights, neurons, scheme, 3.0, conditioning)
+        assert sum(one.n_unresolved for one in net.layers) == conditioning.unresolved
+        total += conditioning.unresolved
+        dense = Network(list(zip(weights, neurons)), Scheme(method, order, dt), 3.0)
+        dense.forward(trains, count_peaks=True)
+        assert [one.n_unresolved for one in dense.layers] == [0, 0]
+    assert (total > 0) == (method not in ("euler", "exponential-euler"))
 
 
 def test_exact_equals_the_closed_form_of_bats():

@@ -12,9 +12,10 @@ import pytest
 
 import lifnum
 from analysis import training as drawing
-from lifnum import checkpoint, cli, evaluate, optimizers, train
+from lifnum import checkpoint, cli, datasets, evaluate, optimizers, presets, train
 from lifnum.run import trainer_of
 from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
+from lifnum.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -259,6 +260,58 @@ def test_saturation_is_counted_and_warned_about_once(in_tmp, capsys):
         assert (trace.epochs["capped"][:, 0] > 0).all()
         assert (trace.epochs["suppressed"][:, 0] > 0).all()
         assert (silent.epochs["silent"] == 1).all()
+
+
+def test_crossings_that_a_scheme_does_not_resolve_are_traced_and_said(in_tmp, capsys):
+    """`none`: in training and in tests, with one warning; `linear`: in tests; `dense`: none."""
+    for scheme in ("none", "linear", "dense"):
+        assert run("--output", f"{scheme}.h5", "--quiet", "--method", "rk2", "--dt", "0.1",
+                   "--interpolation", scheme, "--epochs", "2") == 0  # fmt: skip
+        error = capsys.readouterr().err
+        assert error.count("layer 0: ") == error.count("above the threshold") == (scheme == "none")
+        assert cli.run("lifnum.evaluate", evaluate.main, [f"{scheme}.h5"]) == 0
+        printed = capsys.readouterr().out
+        with Trace(f"{scheme}.h5") as trace:
+            training = trace.epochs["unresolved"][:, 0]
+            test = trace.epochs["test_unresolved"][-1, 0]
+        if scheme == "dense":
+            assert (training == 0).all() and test == 0 and "threshold" not in printed
+        elif scheme == "none":
+            assert (training > 0).all() and test > 0
+            assert f"layer 0: {test:.3g} spikes a sample left u at or above" in printed
+        else:
+            assert np.isnan(training).all() and test > 0
+            assert f"layer 0: {test:.3g} peaks a sample above the threshold missed" in printed
+
+
+def test_traces_and_checkpoints_of_versions_that_counted_less_are_read(in_tmp, monkeypatch):
+    from lifnum import trace as traces
+
+    short = {name: kind for name, kind in EPOCHS.items() if name not in traces.ADDED}
+    with monkeypatch.context() as patch:
+        patch.setitem(traces._TABLES, "epochs", short)
+        writer = TraceWriter("a.h5", header(), [np.zeros((2, 3))], 2)
+        writer.append_epoch(row(short, 1.0))
+        state = writer.state()
+        writer.close("finished")
+    with Trace("a.h5") as trace:
+        assert np.isnan(trace.epochs["unresolved"]).all()
+        assert trace.epochs["test_unresolved"].shape == (1, 1)
+        assert trace.epochs["suppressed"].tolist() == [[1.0]]
+    writer = TraceWriter("b.h5", header(), [np.zeros((2, 3))], 2, state=state)
+    writer.append_epoch(row(EPOCHS, 2.0))
+    writer.close("finished")
+    with Trace("b.h5") as trace:
+        np.testing.assert_array_equal(trace.epochs["unresolved"], [[np.nan], [2.0]])
+    preset = presets.resolve("digits", {"hidden": (4,), "batch_size": 2})
+    data = datasets.load("digits", None, preset.window, 0, 8, 2)
+    trainer = Trainer(preset, lifnum.Scheme("euler", dt=0.05), data)
+    arrays, numbers = trainer.state()
+    arrays = {name: array.copy() for name, array in arrays.items()}
+    del arrays["activity.unresolved"]
+    trainer.step()
+    trainer.restore(arrays, numbers)
+    assert trainer.activity.samples == 0 and np.isnan(trainer.activity.unresolved).all()
 
 
 def test_no_module_reads_pickles():
