@@ -90,15 +90,15 @@ def evaluate(path, config, weights, data, threads, device):
     for k, (spikes, silent) in enumerate(zip(result.spikes, result.silent)):
         print(f"layer {k}: {spikes:.1f} spikes a sample, {100 * silent:.1f} % of the neurons "
               f"silent on all samples")  # fmt: skip
-    print("".join(f"{line}\n" for line in unresolved_lines(result.unresolved, net.scheme)), end="")
+    print("".join(f"{line}\n" for line in unresolved_lines(result.unresolved, net)), end="")
     print(f"loss {result.loss:.4g}, accuracy {100 * result.accuracy:.2f} %")
 
 
-def unresolved_lines(unresolved, scheme):
+def unresolved_lines(unresolved, net):
     """What the interpolation did not resolve, a line a layer where there is any."""
-    if np.isnan(unresolved).any():
-        return ["peaks that chords miss are not counted on a GPU"]
-    if scheme.interpolation == "linear":
+    if net.scheme.interpolation == "linear":
+        if net.device != "cpu":
+            return ["peaks that chords miss are not counted on a GPU"]
         what = "peaks a sample above the threshold missed by chords"
     else:
         what = "spikes a sample left u at or above the threshold"

@@ -369,8 +369,8 @@ class Run:
                      f"the cap of {cap}")  # fmt: skip
             if row["unresolved"][k] > 0 and cap > 1:  # under `none`
                 warn("unresolved", k, f": {row['unresolved'][k]:.2g} spikes a sample leave u at or "
-                     f"above the threshold; a step shorter than {self.trainer.scheme.dt:g} "
-                     "resolves them")  # fmt: skip
+                     f"above the threshold: dt {self.trainer.scheme.dt:g} is coarse for "
+                     "them")  # fmt: skip
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
 
