@@ -17,6 +17,7 @@ from lifnum.integrators import (
     is_square,
     propagator,
     propagator_and_derivative,
+    rises_exactly,
     significant_order,
     square_propagator,
 )
@@ -41,8 +42,8 @@ def quadratic_coefficients(m, theta, i0, u0):
         return slope, (-0.5 * (i0 * q + slope * p) if m.order > 1 else 0.0)
     if m.code == BACKWARD_EULER:
         return i0 + u0 * q - theta * (p + q), -theta * p * q
-    if m.code == EXACT or m.code == EXPONENTIAL_EULER:
-        return m.tau * i0 - u0, (-m.tau * i0 if m.code == EXACT else 0.0)
+    if m.code == EXACT:
+        return m.tau * i0 - u0, -m.tau * i0
     return i0 + 0.5 * u0 * (q - p) - 0.5 * theta * (p + q), -0.25 * (u0 + theta) * p * q
 
 
@@ -65,18 +66,17 @@ def first_root_quadratic(gap, q1, q2, end, reached):
 
 
 @kernel
-def first_root_concave(m, gap, i0, u0, h, reached):
+def first_root_concave(m, theta, i0, u0, h, reached):
     """First root in (0, h] for `exact`: u is concave while it rises, so tangents never pass it.
 
     Newton from the left then rises monotonically to the root, and proves that there is none by
     leaving (0, h] or by reaching a point where u falls.
     """
-    a, c, b, da, dc, db = propagator_and_derivative(m, h)
-    if not reached and dc * i0 + db * u0 > 0.0:  # no peak inside
+    if not reached and rises_exactly(m, i0, u0, h):  # no peak inside
         return NO_CROSSING
-    s, missing = 0.0, gap
+    s, missing = 0.0, theta - u0
     slope = i0 - u0 / m.tau
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(20 * MAX_ITERATIONS):  # from far below theta each step is about one tau
         if not slope > 0.0:
             return NO_CROSSING
         step = missing / slope
@@ -86,8 +86,10 @@ def first_root_concave(m, gap, i0, u0, h, reached):
         if s > h:
             return NO_CROSSING
         a, c, b, da, dc, db = propagator_and_derivative(m, s)
-        # gap - (u(s) - u0), with u(s) - u0 = c I0 + (b - 1) u0 free of cancellation for small s
-        missing = gap - (c * i0 + np.expm1(-s / m.tau) * u0)
+        if b > 0.5:  # u(s) - u0 is free of cancellation for small s
+            missing = (theta - u0) - (c * i0 + np.expm1(-s / m.tau) * u0)
+        else:
+            missing = theta - (c * i0 + b * u0)
         slope = dc * i0 + db * u0
         if missing <= 0.0:
             break
@@ -104,6 +106,8 @@ def first_root_polynomial(q, x_end):
     """
     n = len(q)
     x = 0.0
+    if not x_end < np.inf:  # no series has a sum there
+        return NO_CROSSING
     for _ in range(20 * MAX_ITERATIONS):
         ahead = x_end - x
         if not ahead > 0.0:
@@ -216,8 +220,13 @@ def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
     elif m.code == PS and m.order > 2:
         s = first_root_series(m, theta, i0, u0, h, reached, scratch)
     elif m.code == EXACT and not is_square(m):
-        s = first_root_concave(m, gap, i0, u0, h, reached)
-    elif m.code == EXACT or m.code == EXPONENTIAL_EULER:
+        s = first_root_concave(m, theta, i0, u0, h, reached)
+    elif m.code == EXPONENTIAL_EULER:
+        if not reached:  # u is monotone
+            return NO_CROSSING
+        over = m.tau * i0 - theta  # of the potential that u tends to
+        s = m.tau * np.log1p(gap / over) if over > 0.0 else h
+    elif m.code == EXACT:
         q1, q2 = quadratic_coefficients(m, theta, i0, u0)
         z = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
         s = z if z < 0.0 else (-m.tau * np.log1p(-z) if z < 1.0 else h)

@@ -35,6 +35,12 @@ CONVERGENCE_ORDER = {
     "exponential-euler": 1,
 }
 
+# What is below is far from the smallest normal number: a quotient keeps its digits.
+TINY = 1e-280
+
+# tau over the duration above which 1 - b has too few digits to tell times within it apart
+LONG_TAU = 16.0
+
 
 class Method(NamedTuple):
     """A numerical method for one neuron model, as the kernels see it."""
@@ -48,8 +54,14 @@ class Method(NamedTuple):
 
 
 def method(name, order, tau_s, tau):
-    """The `Method` of that name for synaptic and membrane time constants tau_s and tau."""
-    code, fixed_order = METHODS[name]
+    """The `Method` of that name for synaptic and membrane time constants tau_s and tau.
+
+    Raises ValueError for a name without formulas: kernels see codes only, and would take others'.
+    """
+    code, fixed_order = METHODS.get(name, (None, None))
+    if code not in range(EXPONENTIAL_EULER + 1):
+        known = ", ".join(key for key in METHODS if METHODS[key][0] in range(EXPONENTIAL_EULER + 1))
+        raise ValueError(f"method is {name!r}, code {code}; accepted: {known}")
     order, tau_s, tau = int((fixed_order or order) if code == PS else 0), float(tau_s), float(tau)
     return Method(code, order, tau_s, tau, min(tau_s, tau), power_series(order, tau_s, tau))
 
@@ -84,8 +96,10 @@ def exact_propagator(h, tau_s, tau):
         return (e_fast, c, e_slow) if tau_s < tau else (e_slow, c, e_fast)
     difference = 1.0 / fast - 1.0 / slow
     e_slow = np.exp(-h / slow)
-    lost = -np.expm1(-h * difference)  # 1 - e_fast / e_slow = h difference phi(h difference)
-    c = e_slow * lost / difference if difference > 0.0 else h * e_slow
+    x = h * difference
+    lost = -np.expm1(-x)  # 1 - e_fast / e_slow = x phi(x)
+    # this quotient first: e_slow may underflow
+    c = e_slow * (lost / difference if x.real > TINY else h)
     # beyond one half the subtraction would lose the relative accuracy of the fast exponential
     e_fast = e_slow * (1.0 - lost) if lost.real < 0.5 else np.exp(-h / fast)
     if tau_s < tau:
@@ -128,9 +142,12 @@ def propagator(m, h):
 
 
 @inlined_kernel
-def is_square(m):
-    """Whether both exponentials of the exact solution are powers of one: b, and a = b^2."""
-    return m.code == EXACT and m.tau == 2.0 * m.tau_s
+def is_square(d):
+    """Whether both exponentials of the exact solution are powers of one: b, and a = b^2.
+
+    And whether 1 - b is as good as a length: its error is that of a time of some roundings of tau.
+    """
+    return d.code == EXACT and d.tau == 2.0 * d.tau_s and d.tau <= LONG_TAU * d.duration
 
 
 @inlined_kernel
@@ -140,16 +157,16 @@ def square_propagator(m, b, lost):
 
 
 @inlined_kernel
-def remaining_propagator(m, rest, b_whole, b_part):
+def remaining_propagator(d, rest, b_whole, b_part):
     """(a, c, b) of the rest of a step whose whole and whose part before have these b.
 
     The exact solution is a semigroup: with tau = 2 tau_s, where both exponentials are powers of
     one, a division does.
     """
-    if is_square(m) and b_whole > 0.0:
+    if is_square(d) and b_whole > TINY:
         b = min(b_whole / b_part, 1.0)
-        return square_propagator(m, b, 1.0 - b)
-    return propagator(m, rest)
+        return square_propagator(d, b, 1.0 - b)
+    return propagator(d, rest)
 
 
 @inlined_kernel
@@ -169,13 +186,25 @@ def propagator_and_derivative(m, h):
         slope = a - c / m.tau if m.tau_s < m.tau else b - c / m.tau_s
         return a, c, b, -a / m.tau_s, slope, -b / m.tau
     if m.code == BACKWARD_EULER:
-        slope = (1.0 - h * h / (m.tau * m.tau_s)) * (a * b) ** 2
+        slope = a * b * (a * b - (h / m.tau_s * a) * (h / m.tau * b))
         return a, c, b, -a * a / m.tau_s, slope, -b * b / m.tau
     if m.code == TRAPEZOIDAL:
         x, y = 0.5 * h / m.tau_s, 0.5 * h / m.tau
-        da, db = -1.0 / (m.tau_s * (1.0 + x) ** 2), -1.0 / (m.tau * (1.0 + y) ** 2)
-        return a, c, b, da, (1.0 - x * y) / ((1.0 + x) * (1.0 + y)) ** 2, db
+        f, g = 1.0 / (1.0 + x), 1.0 / (1.0 + y)
+        return a, c, b, -f * f / m.tau_s, f * g * (f * g - (x * f) * (y * g)), -g * g / m.tau
     return a, c, b, -a / m.tau_s, b, -b / m.tau
+
+
+@inlined_kernel
+def rises_exactly(m, i0, u0, h):
+    """Whether u of `exact` rises at h: the sign of u'(h) / e_slow, which does not underflow."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    x = h * abs(q - p)
+    e_fast = np.exp(-x)
+    c = -np.expm1(-x) / abs(q - p) if x > TINY else h
+    if m.tau_s < m.tau:
+        return (e_fast - c * p) * i0 - p * u0 > 0.0
+    return (e_fast - c * q) * i0 - e_fast * p * u0 > 0.0
 
 
 @inlined_kernel

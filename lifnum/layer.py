@@ -46,6 +46,7 @@ TILE = 832
 FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
 ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
 MAX_NEWTON = 8  # a neuron that takes more is followed alone
+SMALLEST_THETA = 1e-100  # below it the squares in `_fire` may underflow
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
 BUCKET = 8  # spikes that are sorted by counting; of up to MANY that is faster than by insertion
 MANY = 128
@@ -291,6 +292,7 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
     bend_i, bend_u = growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
     i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
     left_over = filled(h if by_series else b_whole)  # of the step: its length, or its decay
+    elapsed = filled(0.0)  # since its start, so that times keep their digits
     odd, left = np.uint64(0), (np.uint64(1) << np.uint64(n)) - np.uint64(1)
     turn = 0
     while True:
@@ -327,12 +329,13 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
                 odd |= left & failed
                 z = d.unit * x
             odd |= left & (not_below(0.0, z) | not_below(z, z_end))
-            time = start + ((h - z_end) + z)
+            elapsed = elapsed + z
+            time = start + elapsed
             store(lanes, row, 0, time - larger(filled(0.0), time - end))
             store(lanes, row + 5, 0, z)
             store(lanes, row + 6, 0, z_end)
             i = series(d.series[0], order, x) * i
-            left_over = z_end - z
+            left_over = larger(filled(0.0), h - elapsed)
             x = left_over / d.unit
             a, b = series(d.series[0], order, x), series(d.series[2], order, x)
             c = d.unit * series(d.series[1], order, x)
@@ -421,6 +424,7 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
             n_found >= FEW
             and d.interpolation == DENSE
             and (d.code == PS or (is_square(d) and b_whole > NEAR))
+            and d.theta > SMALLEST_THETA
         )
         odd = np.uint64(0)
         for k in range(n_found):
@@ -474,7 +478,8 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     q.decay = 1.0
                 n_spikes += 1
                 continue
-            rest, b1, spiked = end - start, b_whole, False
+            h, elapsed, b1, spiked = end - start, 0.0, b_whole, False
+            rest = h
             while True:
                 s, a, c, b = first_spike(
                     d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
@@ -489,14 +494,15 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     break
                 emitted[j] += 1
                 spiked = True
+                elapsed = min(elapsed + s, h) if s < rest else h
                 if n_spikes < len(spikes):
                     q = spikes[n_spikes]
-                    q.time = min(start + ((end - start - rest) + s), end) if s < rest else end
+                    q.time = min(start + elapsed, end) if s < rest else end
                     q.current, q.step, q.neuron = a * i0, step, low + j
                 if n_spikes < len(pieces):
                     piece = pieces[n_spikes]
                     piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                i0, u0, rest = a * i0, d.reset, rest - s
+                i0, u0, rest = a * i0, d.reset, h - elapsed
                 a, c, b1 = remaining_propagator(d, rest, b1, b)
                 i1, u1 = a * i0, c * i0 + b1 * u0
                 if n_spikes < len(spikes):

@@ -165,7 +165,8 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
         start, end = steps.start[step], step_end(d, steps, step, last)
         x, y, y1 = np.float64(i0), np.float64(u0), np.float64(potential)
         x1 = np.float64(current)
-        rest, b1, spiked = end - start, steps.propagators[step, 2], False
+        h, elapsed, b1, spiked = end - start, 0.0, steps.propagators[step, 2], False
+        rest = h
         while True:
             s, a, c, b = first_spike(
                 d, d.interpolation, d.theta, x, y, rest, y1, b1, real(y1) >= theta, scratch
@@ -175,9 +176,9 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
             if emitted == d.max_spikes:
                 silenced = True
                 break
+            elapsed = min(elapsed + s, h) if s < rest else h
             if valid and emitted < capacity:
-                time = min(start + ((end - start - rest) + s), end) if s < rest else end
-                records.time[sample, emitted, j] = time
+                records.time[sample, emitted, j] = min(start + elapsed, end) if s < rest else end
                 records.current[sample, emitted, j] = a * x
                 records.step[sample, emitted, j] = step
                 if records.piece.shape[0] > 0:
@@ -187,7 +188,7 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
                     records.piece[3, sample, emitted, j] = rest
             emitted += 1
             spiked = True
-            x, y, rest = a * x, d.reset, rest - s
+            x, y, rest = a * x, d.reset, h - elapsed
             a, c, b1 = remaining_propagator(d, rest, b1, b)
             x1, y1 = a * x, c * x + b1 * y
         if spiked:
