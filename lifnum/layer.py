@@ -46,7 +46,6 @@ TILE = 832
 FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
 ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
 MAX_NEWTON = 8  # a neuron that takes more is followed alone
-SMALLEST_THETA = 1e-100  # below it the squares in `_fire` may underflow
 TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
 BUCKET = 8  # spikes that are sorted by counting; of up to MANY that is faster than by insertion
 MANY = 128
@@ -424,7 +423,6 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
             n_found >= FEW
             and d.interpolation == DENSE
             and (d.code == PS or (is_square(d) and b_whole > NEAR))
-            and d.theta > SMALLEST_THETA
         )
         odd = np.uint64(0)
         for k in range(n_found):

@@ -80,6 +80,8 @@ class Flow:
         method, order = self.scheme.method, self.scheme.order
         order = SERIES_ORDER.get(method, order)
         if method in ("exact", "backward-euler", "trapezoidal"):  # at most one
+            if method == "exact":  # later slopes underflow, and no peak is above theta there
+                h = min(h, 300 * max(self.neuron.tau, self.neuron.tau_s))
             if self.slope(0.0) * self.slope(h) >= 0.0:
                 return []
             return [bisect(lambda s: self.slope(s) * np.sign(self.slope(h)), 0.0, h)]

@@ -42,8 +42,12 @@ def configurations(draw):
     duration = 10.0 ** draw(st.floats(-9, 5))
     method = draw(st.sampled_from(list(METHODS)))
     interpolation = draw(st.sampled_from(("dense", "linear", "none")))
-    dt = None
-    if method != "exact" or interpolation == "none" or draw(st.booleans()):
+    dt = gap = None
+    if draw(st.integers(0, 7)) == 0:  # bursts, each before a silence that underflows
+        method, interpolation = "exact", "dense"
+        n_bursts = draw(st.integers(1, 2))
+        gap = duration / n_bursts
+    elif method != "exact" or interpolation == "none" or draw(st.booleans()):
         # steps in the duration: few, often; many, for which the oracle is slow; too many
         steps = 10.0 ** draw(st.floats(-4, 1.7))
         if draw(st.integers(0, 49)) == 49:
@@ -60,6 +64,11 @@ def configurations(draw):
             fast = max(fast, min(dt, duration) / MAX_SERIES_STEP)
         slow = fast * 10.0 ** draw(st.one_of(st.just(0.0), st.floats(0, 1), st.floats(0, 6)))
         taus = (fast, slow) if draw(st.booleans()) else (slow, fast)
+        if gap is not None:
+            ratio = draw(st.sampled_from((1.0, 1.0 + 1e-9, 1.3, 2.0, 5.0)))
+            slow = gap / draw(st.floats(700.0, 760.0))
+            fast = slow / ratio
+            taus = (fast, slow) if draw(st.booleans()) else (slow, fast)
         theta = 10.0 ** draw(st.floats(-3, 3))
         if draw(st.integers(0, 19)) == 0:
             theta = draw(st.sampled_from(THETAS))
@@ -74,6 +83,9 @@ def configurations(draw):
         limit = float(np.finfo(dtype).max)
         layers.append((np.clip(w, -limit, limit).astype(dtype), neuron))
     time = st.integers(0, 17).map(lambda k: k * duration / 16) | st.floats(0.0, duration)
+    if gap is not None:
+        burst = st.integers(0, n_bursts - 1).map(lambda k: k * gap)
+        time = st.builds(lambda t, x: t + x * gap / 750.0, burst, st.floats(0.0, 4.0))
     spike = st.tuples(time, st.integers(0, sizes[0] - 1))
     samples = draw(st.lists(st.lists(spike, max_size=8), max_size=2))
     return layers, scheme, duration, samples
