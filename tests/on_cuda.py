@@ -100,6 +100,17 @@ def test_ties_follow_the_order_of_processing(method, interpolation):
     assert_equal_passes(case.network(), spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
 
 
+@pytest.mark.parametrize("taus", [(1.0, 1.0 + 1e-9), (0.5, 1.0), (1e9, 2e9)], ids=str)
+def test_silences_that_underflow_and_endless_time_constants_equal_the_cpu(taus):
+    rng = np.random.default_rng(5)
+    spikes = SpikeTrains.from_samples([([0.0, 0.5], [0, 1])], 2)
+    for duration in (735.0, 740.0, 745.0) if max(taus) < 2.0 else (1.0,):
+        weights = np.array([[30.0, 9.0, -8.0], [0.0, 2.0, 40.0]])
+        net = Network([(weights, Neuron(*taus, 1.0))], Scheme(), duration)
+        out = assert_equal_passes(net, spikes, rng, TIME_TOLERANCE, GRADIENT_TOLERANCE)
+        assert {*out.indices.tolist()} == {0, 1, 2}
+
+
 @pytest.mark.parametrize("scheme", ALL[::7], ids=lambda s: f"{cases.label(s)}-{s.gradient}")
 def test_single_precision_equals_the_cpu_within_its_rounding(scheme):
     rng = np.random.default_rng(100 + ALL.index(scheme))
