@@ -27,7 +27,7 @@ import llvmlite
 import numba
 from numba.core import config, types
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic
+from numba.extending import intrinsic, typeof_impl
 from numba.np.ufunc import parallel
 
 # turns that a thread of GNU OpenMP waits for the next loop before it sleeps: its own default,
@@ -207,10 +207,16 @@ class _Threaded:
             return self.compiled(*arguments)
 
 
-def parallel_kernel(function):
-    """Compile a function whose prange loops run on all threads; Python alone may call it.
+@typeof_impl.register(_Threaded)
+def _type_of_threaded(function, context):
+    """Kernels call what is compiled."""
+    return typeof_impl(function.compiled, context)
 
-    Raises, in a process that was forked after such a loop, a RuntimeError.
+
+def parallel_kernel(function):
+    """Compile a function whose prange loops run on all threads.
+
+    Called in a process that was forked after such a loop it raises a RuntimeError.
     """
     return _Threaded(function)
 

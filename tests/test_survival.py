@@ -146,7 +146,7 @@ def kill_and_resume(whole, kills, rng):
                 arrays, _ = checkpoint.load_latest(path)
                 assert len(arrays["trace.epochs.epoch"]) >= shown, "shown before it was saved"
         assert_equal_runs(whole, path)
-        assert not list(Path().glob("*checkpoint*"))
+        assert len(list(Path().glob(f"{path}.checkpoint-*"))) == 1
         runs += 1
     return runs
 
