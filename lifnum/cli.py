@@ -1,6 +1,7 @@
 """What the command lines share: option groups, threads, one-line errors."""
 
 import argparse
+import contextlib
 import os
 import sys
 import textwrap
@@ -224,8 +225,8 @@ def show_warnings_in_one_line():
 def run(program, main, argv=None):
     """Exit code of main(argv): one line and 2 for bad input, one line and 1 where a file fails."""
     show_warnings_in_one_line()
-    if hasattr(sys.stdout, "reconfigure"):  # a path need not be UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(AttributeError, OSError):  # a stream of another kind
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be UTF-8
     try:
         return main(argv)
     except BrokenPipeError:
