@@ -158,11 +158,11 @@ def silent_output(n):
     return f", the output, is silent on all {n} test samples, which count as wrong"
 
 
-def _neurons_a_sample(rate):
-    """Neurons a sample, in words: a rate far below one as one neuron in so many samples."""
+def _a_sample(rate, noun):
+    """A number a sample, in words: a rate below one as one in so many samples."""
     if rate >= 1.0:
-        return f"{rate:.3g} neurons a sample" if rate < 1e3 else f"{rate:,.0f} neurons a sample"
-    return f"one neuron in {float(f'{1 / rate:.2g}'):,.0f} samples"
+        return f"{rate:.3g} {noun}s a sample" if rate < 1e3 else f"{rate:,.0f} {noun}s a sample"
+    return f"one {noun} in {float(f'{1 / rate:.2g}'):,.0f} samples"
 
 
 class Run:
@@ -413,12 +413,12 @@ class Run:
         for k in range(len(row["suppressed"])):
             cap = self.trainer.preset.max_spikes[k]
             if row["suppressed"][k] > 0 and cap > 1:
-                warn("cap", k, f": {_neurons_a_sample(row['suppressed'][k])} would spike beyond "
-                     f"the cap of {cap}")  # fmt: skip
+                warn("cap", k, f": {_a_sample(row['suppressed'][k], 'neuron')} would spike "
+                     f"beyond the cap of {cap}")  # fmt: skip
             if row["unresolved"][k] > 0 and cap > 1:  # under `none`
-                warn("unresolved", k, f": {row['unresolved'][k]:.2g} spikes a sample leave u at or "
-                     f"above the threshold: dt {self.trainer.scheme.dt:g} is coarse for "
-                     "them")  # fmt: skip
+                warn("unresolved", k, f": u stays at or above the threshold after "
+                     f"{_a_sample(row['unresolved'][k], 'spike')}: dt "
+                     f"{self.trainer.scheme.dt:g} is coarse for that")  # fmt: skip
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
         if test is not None and test.silent[-1] >= 1.0:

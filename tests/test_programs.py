@@ -11,7 +11,7 @@ from test_train import SMALL, assert_equal_runs
 
 from analysis import figure2, report, results, training
 from lifnum import SpikeTrains, __main__, __version__, cli, datasets, evaluate, sweep, train
-from lifnum.run import _neurons_a_sample
+from lifnum.run import _a_sample
 from lifnum.trace import Trace
 
 FILE = ["--dataset", "mine.npz", "--hidden", "12", "--epochs", "1", "--quiet"]
@@ -306,7 +306,7 @@ def test_help_says_nothing_that_is_no_longer_so(capsys):
     ],
 )
 def test_rates_are_said_in_numbers_of_a_person(rate, text):
-    assert _neurons_a_sample(rate) == text
+    assert _a_sample(rate, "neuron") == text
 
 
 FASHION = MNIST is not None and (MNIST / "fashion-mnist").is_dir()
