@@ -67,7 +67,7 @@ def parser():
                    "mean nothing")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR",
                    help="folder of mnist/ (default: $LIFNUM_DATA, else data)")  # fmt: skip
-    p.add_argument("--out", metavar="FILE.h5",
+    p.add_argument("--out", type=cli.out_file, metavar="FILE.h5",
                    help="default: runs/benchmark-TIME.h5; .png and .pdf beside it")  # fmt: skip
     p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return p

@@ -2,11 +2,13 @@
 
 import sys
 import warnings
+from argparse import ArgumentTypeError
 
 import numpy as np
 
 from analysis import statistics, style
 from lifnum import Network, Neuron, Scheme, SpikeTrains, cli
+from lifnum.integrators import MAX_ORDER
 
 ORDERS = (1, 2, 3, 5, 10)
 
@@ -53,9 +55,9 @@ def draw(order=5, dt=0.1):
 
 
 def _order(text):
-    order = int(text)
-    Scheme("ps", order, 1.0)
-    return order
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_ORDER:
+        raise ArgumentTypeError(f"{text} is no integer from 1 to {MAX_ORDER}")
+    return int(text)
 
 
 main = style.run(

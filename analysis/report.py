@@ -260,7 +260,7 @@ def parser():
     p.add_argument("source", metavar="DIR",
                    help="folder of traces and transfer files, or what analysis.results made of "
                    "it")  # fmt: skip
-    p.add_argument("--out", default="report.html", metavar="FILE",
+    p.add_argument("--out", type=cli.out_file, default="report.html", metavar="FILE",
                    help="an .html file (default: report.html)")  # fmt: skip
     p.add_argument("--threshold", type=cli.positive(float), default=97.0, metavar="%",
                    help="validation accuracy to reach in figure 4, in percent "

@@ -355,7 +355,8 @@ def parser():
         "ps5@0.05:linear,\nps5@0.01:dense:piggyback, exact.",
     )
     p.add_argument("source", metavar="DIR", help="folder of *.h5, or an aggregate of one")
-    p.add_argument("--out", metavar="FILE", help="write the aggregate there")
+    p.add_argument("--out", type=cli.out_file, metavar="FILE",
+                   help="write the aggregate there")  # fmt: skip
     p.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     p.add_argument("--table", action="store_true",
                    help="print means over seeds with 95 %% intervals")  # fmt: skip

@@ -1,7 +1,7 @@
 """What the machine could do at most, and how much work a training step is.
 
 Numba on all threads measures the machine: a triad for memory, fused multiply-adds in registers
-for arithmetic. The work is counted as in section 7 of the design: 8 flops a neuron and
+for arithmetic. The work is counted as 8 flops a neuron and
 sub-interval forward and 4 backward, and one each way for each weight of each input spike; an
 optimiser step of Adam reads four numbers a weight and writes three.
 """

@@ -380,7 +380,7 @@ def run(name, description, draw, options=(), reads=True):
             p.add_argument("source", nargs="?", default="runs", metavar="DIR",
                            help="folder of traces and transfer files, or what "
                            "analysis.results made of it (default: runs)")  # fmt: skip
-        p.add_argument("--out", default=f"{name}.png", metavar="FILE",
+        p.add_argument("--out", type=cli.out_file, default=f"{name}.png", metavar="FILE",
                        help=f"PNG and PDF of this stem are written (default: "
                        f"{name}.png)")  # fmt: skip
         for flag, settings in options:

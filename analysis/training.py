@@ -18,7 +18,7 @@ def parser():
         "test sample of the first, into one figure.",
     )
     p.add_argument("traces", nargs="+", metavar="TRACE")
-    p.add_argument("--out", metavar="FILE",
+    p.add_argument("--out", type=cli.out_file, metavar="FILE",
                    help="PNG or PDF (default: the first trace with .png)")  # fmt: skip
     p.add_argument("--sample", type=cli.whole, default=0, metavar="N",
                    help="which of the kept test samples the raster shows (default: 0)")  # fmt: skip

@@ -152,6 +152,12 @@ def load_latest(trace, run=None):
     raise CheckpointError(f"{trace}: has no usable checkpoint beside it")
 
 
+def remove_older(trace):
+    """Remove the checkpoints of a trace but for the newest."""
+    for _, path in _paths(trace)[1:]:
+        path.unlink(missing_ok=True)
+
+
 def remove(trace, but_run=None):
     """Remove the checkpoints of a trace, but for those of one run."""
     for _, path in _paths(trace):

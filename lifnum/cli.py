@@ -1,6 +1,7 @@
 """What the command lines share: option groups, threads, one-line errors."""
 
 import argparse
+import contextlib
 import os
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from itertools import product
 import numba
 
 from lifnum import device
+from lifnum._version import __version__
 from lifnum.crossing import INTERPOLATIONS
 from lifnum.datasets import NAMES
 from lifnum.hdf5 import one_line
@@ -37,6 +39,7 @@ class Parser(argparse.ArgumentParser):
 
         description = textwrap.fill(options.pop("description"), 96)
         super().__init__(formatter_class=formatter, description=description, **options)
+        self.add_argument("--version", action="version", version=f"lifnum {__version__}")
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}\n")
@@ -49,7 +52,7 @@ def positive(kind):
         value = kind(text)
         if not value > 0:
             raise argparse.ArgumentTypeError(f"{text} is not > 0")
-        return value
+        return _storable(value)
 
     parse.__name__ = f"positive {kind.__name__}"
     return parse
@@ -60,6 +63,13 @@ def whole(text):
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not >= 0")
+    return _storable(value)
+
+
+def _storable(value):
+    """The number, if a trace can hold it."""
+    if isinstance(value, int) and value >= 2**63:
+        raise argparse.ArgumentTypeError(f"{value} is not below 2^63, {2**63}")
     return value
 
 
@@ -84,10 +94,19 @@ def add_scheme(parser):
 
 
 def scheme_of(args):
-    """The Scheme of parsed options; `DEFAULT_DT` where a grid is needed and none given."""
+    """The Scheme of parsed options; `DEFAULT_DT` where a grid is needed and none given.
+
+    Raises
+    ------
+    ValueError
+        A value that `Scheme` refuses, or a grid where it could only add rounding errors.
+    """
     dt = args.dt
     if dt is None and (args.method != "exact" or args.interpolation == "none"):
         dt = DEFAULT_DT
+    if dt is not None and (args.method, args.interpolation) == ("exact", "dense"):
+        raise ValueError(f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation "
+                         "is 'dense', which need no grid")  # fmt: skip
     return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
 
 
@@ -153,8 +172,7 @@ def add_threads(group):
 
 def add_device(group):
     group.add_argument("--device", choices=("auto", *DEVICES), default="auto",
-                       help="cuda: an NVIDIA GPU (pip install 'lifnum[cuda]'); checked on Numba's "
-                       "simulator and compiled to PTX, not yet run on a card (default: auto, "
+                       help="cuda: an NVIDIA GPU (pip install 'lifnum[cuda]'; default: auto, "
                        "which is cpu)")  # fmt: skip
 
 
@@ -190,6 +208,13 @@ def set_threads(n, argv=None):
     return numba.get_num_threads()
 
 
+def out_file(text):
+    """An argparse type: the path of a file to be written."""
+    if os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text} is a folder; accepted: the name of a file")
+    return text
+
+
 def show_warnings_in_one_line():
     def show(message, category, filename, lineno, file=None, line=None):
         print(f"warning: {one_line(message)}", file=sys.stderr)
@@ -200,6 +225,8 @@ def show_warnings_in_one_line():
 def run(program, main, argv=None):
     """Exit code of main(argv): one line and 2 for bad input, one line and 1 where a file fails."""
     show_warnings_in_one_line()
+    with contextlib.suppress(AttributeError, OSError):  # a stream of another kind
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be UTF-8
     try:
         return main(argv)
     except BrokenPipeError:

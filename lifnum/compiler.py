@@ -4,21 +4,35 @@ Numba notices an edit of the file that holds a cached kernel, but not of the fil
 the kernel calls. So the cache lies in a folder named after the sources of all files with kernels
 and the versions of the compiler: a kernel can only be served to the sources it was compiled from.
 (Files with kernels import from each other only.)
+
+Python calls a loop on all threads through `_Threaded`, which knows what the threads of a process
+can not do.
 """
 
+import atexit
+import contextlib
+import functools
 import gc
 import hashlib
 import os
 import shutil
 import sys
+import tempfile
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import llvmlite
 import numba
 from numba.core import config, types
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic
+from numba.extending import intrinsic, typeof_impl
+from numba.np.ufunc import parallel
+
+# turns that a thread of GNU OpenMP waits for the next loop before it sleeps: its own default,
+# 300,000, takes the core from other programs, and from those threads that are waited for
+SPIN = 10_000
 
 KEEP_SECONDS = 30 * 86400  # folders of other sources, unused for that long, are removed
 
@@ -33,22 +47,65 @@ def sources_digest(folder, versions):
     return digest.hexdigest()[:16]
 
 
-def _cache_folder():
-    root = Path(
-        os.environ.get("NUMBA_CACHE_DIR")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lifnum"
-    )
-    versions = (sys.version_info[:3], numba.__version__, llvmlite.__version__)
-    folder = root / f"kernels-{sources_digest(Path(__file__).parent, versions)}"
+def _load_openmp():
+    """Load GNU OpenMP so that its threads spin for `SPIN`, unless the user has said how they wait.
+
+    It reads the environment when it is loaded, and other copies of it, or child processes, are not
+    to find our setting there.
+    """
+    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        return
+    if config.THREADING_LAYER in ("tbb", "workqueue"):
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(SPIN)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)
-        for other in root.glob("kernels-*"):
+        from numba.np.ufunc import omppool  # noqa: F401
+    except ImportError:
+        pass  # Numba then has another pool
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
+
+
+_load_openmp()
+
+
+def _cache_folder():
+    """Folder of the compiled kernels; None where no folder at all can be written."""
+    versions = (sys.version_info[:3], numba.__version__, llvmlite.__version__)
+    folder = f"kernels-{sources_digest(Path(__file__).parent, versions)}"
+    try:
+        root = os.environ.get("NUMBA_CACHE_DIR") or (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lifnum"
+        )
+        path = Path(root, folder)
+        path.mkdir(parents=True, exist_ok=True)
+        os.utime(path)
+        tempfile.TemporaryFile(dir=path).close()
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        return _temporary_folder(error)
+    with contextlib.suppress(OSError):
+        for other in Path(root).glob("kernels-*"):
             if time.time() - other.stat().st_mtime > KEEP_SECONDS:
                 shutil.rmtree(other, ignore_errors=True)
+    return str(path)
+
+
+def _temporary_folder(reason):
+    """A folder of this process alone: what others could write to is nothing to load code from."""
+    reason = " ".join(str(reason).split())
+    try:
+        folder = tempfile.mkdtemp(prefix="lifnum-")
     except OSError:
-        pass  # Numba then finds a place of its own, or compiles anew
-    return str(folder)
+        folder = None
+    else:
+        process = os.getpid()
+        atexit.register(lambda: os.getpid() == process and shutil.rmtree(folder, True))
+    warnings.warn(
+        f"compiled kernels can not be kept ({reason}): every start compiles anew; accepted: a "
+        "folder that can be written in NUMBA_CACHE_DIR",
+        stacklevel=2,
+    )
+    return folder
 
 
 CACHE_FOLDER = _cache_folder()
@@ -77,8 +134,9 @@ def _compiled(function, **options):
     previous, config.CACHE_DIR = config.CACHE_DIR, CACHE_FOLDER
     try:
         return numba.njit(
-            pipeline_class=_Compiler, error_model="numpy", no_cfunc_wrapper=True, **options
-        )(function)
+            pipeline_class=_Compiler, error_model="numpy", no_cfunc_wrapper=True,
+            cache=CACHE_FOLDER is not None, **options
+        )(function)  # fmt: skip
     finally:
         config.CACHE_DIR = previous
 
@@ -88,17 +146,79 @@ def kernel(function):
 
     Without Numba's reference counting: its atomic increments cost more than a propagator.
     """
-    return _compiled(function, cache=True, _nrt=False)
+    return _compiled(function, _nrt=False)
 
 
 def inlined_kernel(function):
     """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
-    return _compiled(function, cache=True, _nrt=False, forceinline=True)
+    return _compiled(function, _nrt=False, forceinline=True)
+
+
+class _Threads:
+    """What loops on all threads ask of the process: entered around each."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._turn = None  # the lock where one Python thread at a time may run such a loop
+        self._lost = False  # whether this is a forked child without its parent's threads
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self):
+        if not parallel._is_initialized:
+            return
+        if numba.threading_layer() == "omp":
+            from numba.np.ufunc import omppool
+
+            self._lost = omppool.openmp_vendor == "GNU"
+        self._lock, self._turn = threading.Lock(), None
+
+    def _start(self):
+        parallel._launch_threads()
+        alone = numba.threading_layer() == "workqueue"
+        self._turn = self._lock if alone else contextlib.nullcontext()
+
+    def __enter__(self):
+        if self._lost:
+            raise RuntimeError(
+                "this process was forked from one that has simulated, without the threads of that; "
+                "accepted: multiprocessing.get_context('spawn'), or a fork before all simulations"
+            )
+        if self._turn is None:
+            self._start()
+        self._turn.__enter__()
+
+    def __exit__(self, *_):
+        self._turn.__exit__(None, None, None)
+
+
+_threads = _Threads()
+
+
+class _Threaded:
+    """A compiled function with loops on all threads, as Python calls it."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.compiled = _compiled(function, parallel=True)
+
+    def __call__(self, *arguments):
+        with _threads:
+            return self.compiled(*arguments)
+
+
+@typeof_impl.register(_Threaded)
+def _type_of_threaded(function, context):
+    """Kernels call what is compiled."""
+    return typeof_impl(function.compiled, context)
 
 
 def parallel_kernel(function):
-    """Compile a function whose prange loops run on all threads."""
-    return _compiled(function, cache=True, parallel=True)
+    """Compile a function whose prange loops run on all threads.
+
+    Called in a process that was forked after such a loop it raises a RuntimeError.
+    """
+    return _Threaded(function)
 
 
 def address_of(function, *examples):

@@ -21,8 +21,7 @@ from lifnum.spikes import SpikeTrains
 
 NAMES = ("digits", "yinyang", "mnist", "mnist-threshold", "fashion-mnist")
 
-# IDX file -> (dimensions, SHA-256 of the uncompressed content, SHA-256 of the distributed .gz);
-# for Fashion-MNIST only the latter is published
+# IDX file -> dimensions; the SHA-256 of its content is below, and that of the distributed .gz
 _IDX_SIZES = {
     "train-images-idx3-ubyte": (60000, 28, 28),
     "train-labels-idx1-ubyte": (60000,),
@@ -36,6 +35,12 @@ _CONTENT_SHA256 = {
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    "fashion-mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
 
@@ -281,8 +286,7 @@ def _read_idx(name, path, file):
         raise DataError(
             f"{path}: is not the IDX file {file} of {name} ({size} bytes, shape {shape})"
         )
-    expected = _CONTENT_SHA256.get(name)
-    if expected is not None and hashlib.sha256(content).hexdigest() != expected[k]:
+    if hashlib.sha256(content).hexdigest() != _CONTENT_SHA256[name][k]:
         raise DataError(f"{path}: damaged, its content has another SHA-256 than {name}")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from lifnum import cli, datasets, presets, trainer
 from lifnum.network import Scheme
+from lifnum.run import data_digest, remarks, silent_output
 from lifnum.trace import Trace, environment
 from lifnum.transfer import GradientComparison, Transfer, TransferFile, weights_digest
 
@@ -58,14 +60,27 @@ def confusion_lines(confusion):
     return lines
 
 
-def load_data(args, config, weights):
-    """The run's data set, or the one asked for, where it fits the network."""
+def load_data(args, config, weights, digest):
+    """The run's data set, or the one asked for, where it fits the network.
+
+    `digest` is that of the data it was trained on. What is no user's file can not have changed.
+    """
     preset = presets.from_config(config["preset"])
+    name, window, seed = args.dataset or preset.dataset, preset.window, config["seed"]
+    if args.dataset is None and name not in datasets.NAMES and digest is not None:
+        whole = datasets.load(name, args.data_dir, window, seed, config["limit_train"],
+                              config["limit_test"])  # fmt: skip
+        if data_digest(whole) != digest:
+            raise ValueError(f"{name}: holds other data than the network was trained on (another "
+                             f"SHA-256); accepted: those, or --dataset {name} to evaluate on "
+                             "these on purpose")  # fmt: skip
     data = datasets.load(
-        args.dataset or preset.dataset, args.data_dir, preset.window, config["seed"],
-        args.gradients or 1,
+        name, args.data_dir, window, seed, args.gradients or 1,
         args.limit_test if args.limit_test is not None else config["limit_test"],
     )  # fmt: skip
+    for part, trains in (("test", data.test), ("training", data.train)):
+        if len(trains) == 0 and (part == "test" or args.gradients):
+            raise ValueError(f"dataset {data.name} has no {part} samples; accepted: at least 1")
     n_inputs, n_classes = weights[0].shape[0], weights[-1].shape[1]
     if data.test.n_neurons != n_inputs or data.n_classes > n_classes:
         raise ValueError(
@@ -92,6 +107,8 @@ def evaluate(path, config, weights, data, threads, device):
               f"silent on all samples")  # fmt: skip
     print("".join(f"{line}\n" for line in unresolved_lines(result.unresolved, net)), end="")
     print(f"loss {result.loss:.4g}, accuracy {100 * result.accuracy:.2f} %")
+    if result.silent[-1] >= 1.0:
+        print(f"warning: layer {k}{silent_output(len(data.test))}", file=sys.stderr)
 
 
 def unresolved_lines(unresolved, net):
@@ -201,13 +218,19 @@ def main(argv=None):
     for path in args.trace:
         with Trace(path) as trace:
             config, weights, status = trace.config, trace.weights(args.weights), trace.status
+            digest = trace.header.get("data")
             gradient_weights = {}
             if args.gradients:
                 gradient_weights = {which: trace.weights(which) for which in ("initial", "last")}
         if status != "finished":
             print(f"warning: {path}: the run is {status}", file=sys.stderr)
-        schemes = grid_of(args, Scheme(**config["scheme"])) if transferring else []
-        data = load_data(args, config, weights)
+        trained = Scheme(**config["scheme"])
+        schemes = grid_of(args, trained) if transferring else []
+        data = load_data(args, config, weights, digest)
+        preset = replace(presets.from_config(config["preset"]), validation_share=0.0)
+        lines = [line for one in schemes or [trained] for line in remarks(preset, one, data)]
+        for line in dict.fromkeys(lines):
+            print(f"warning: {path}: {line}", file=sys.stderr)
         if transferring:
             transfer(args, path, config, weights, gradient_weights, data, schemes, threads)
         else:

@@ -1,9 +1,13 @@
 """Claims on output paths: one process at a time writes a file; readers see whether one does."""
 
-import fcntl
 import os
 import time
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class TraceError(ValueError):
@@ -18,10 +22,13 @@ class Lock:
     TraceError
         Another process holds it.
     OSError
-        The file system refuses.
+        The file system refuses, or the system has no fcntl.
     """
 
     def __init__(self, path, tries=10):
+        if fcntl is None:
+            raise OSError(f"{path}: can not be claimed, for this system has no fcntl; accepted: "
+                          "Linux, macOS or WSL")  # fmt: skip
         self.path = Path(f"{path}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -56,6 +63,8 @@ class Lock:
 
 def is_claimed(path):
     """Whether a process holds the `Lock` of a path."""
+    if fcntl is None:
+        return False
     try:
         with open(f"{path}.lock", "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

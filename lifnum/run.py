@@ -15,7 +15,14 @@ from tqdm import tqdm
 
 from lifnum import checkpoint, datasets, presets
 from lifnum.network import Scheme, SimulationError
-from lifnum.trace import Trace, TraceError, TraceWriter, check_config, environment
+from lifnum.trace import (
+    Trace,
+    TraceError,
+    TraceWriter,
+    check_config,
+    check_replaceable,
+    environment,
+)
 from lifnum.trainer import Trainer
 
 BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
@@ -68,23 +75,44 @@ def trainer_of(config, data_dir=None):
                    config.get("device", "cpu"))  # fmt: skip
 
 
+def remarks(preset, scheme, data):
+    """Lines about times that look as if they had another unit, and about an empty part."""
+    duration, lines = preset.duration, []
+    times = data.train.times, data.test.times
+    late, n = sum(np.count_nonzero(t > duration) for t in times), sum(len(t) for t in times)
+    if late:
+        part = f"{100 * late / n:.0f} %" if late >= 0.01 * n else f"{late} of {n}"
+        latest = max(t.max(initial=0.0) for t in times)
+        lines.append(f"{part} of the input spikes lie after the duration {duration:g}, the latest "
+                     f"at {latest:g}: other units?")  # fmt: skip
+    if scheme.dt is not None and scheme.dt > duration:
+        lines.append(f"dt {scheme.dt:g} is above the duration {duration:g}, which becomes one "
+                     "step: other units?")  # fmt: skip
+    n, share = len(data.train), preset.validation_share
+    if share > 0.0 and round(share * n) == 0:
+        lines.append(f"validation_share {share:g} of {n} training samples is none: the last "
+                     "weights will count as the best")  # fmt: skip
+    return lines
+
+
 class Saved(NamedTuple):
-    """What an unfinished run left: the header of its trace, and its newest checkpoint."""
+    """What a run left that may go on: the header of its trace, and its newest checkpoint."""
 
     header: dict
     arrays: dict | None  # None: it was stopped before the first checkpoint
     numbers: dict | None
 
 
-def saved(output):
+def saved(output, epochs=None):
     """The `Saved` of an output.
 
     The checkpoint knows all that the trace does: a trace that is damaged or lost is made anew.
+    A finished run goes on where `epochs` are more than it has.
 
     Raises
     ------
     TraceError
-        The run is finished, or there is neither a trace nor a checkpoint.
+        The run is finished and not to go on, or there is neither a trace nor a checkpoint.
     CheckpointError
         There are rows in the trace and no usable checkpoint of this run.
     """
@@ -103,8 +131,11 @@ def saved(output):
         check_config(output, header.get("config"))
         print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
         return Saved(header, arrays, numbers)
-    if status == "finished":
-        raise TraceError(f"{output}: the run is finished")
+    done = header["config"]["preset"]["epochs"]
+    if status == "finished" and (epochs is None or epochs <= done):
+        asked = "" if epochs is None else f", --epochs {epochs} asks for no more"
+        raise TraceError(f"{output}: the run is finished after {done} epochs{asked}; accepted: "
+                         f"--epochs above {done}, which extends it")  # fmt: skip
     try:
         return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
     except checkpoint.CheckpointError:
@@ -113,13 +144,25 @@ def saved(output):
         return Saved(header, None, None)
 
 
-def _digest(data):
-    """SHA-256 of a data set."""
+def data_digest(data):
+    """SHA-256 of a data set, as the header of a trace has it."""
     digest = hashlib.sha256()
     for trains, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
         for array in (trains.times, trains.indices, trains.offsets, labels):
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def silent_output(n):
+    """What is to be said about an output layer without spikes on n test samples."""
+    return f", the output, is silent on all {n} test samples, which count as wrong"
+
+
+def _a_sample(rate, noun):
+    """A number a sample, in words: a rate below one as one in so many samples."""
+    if rate >= 1.0:
+        return f"{rate:.3g} {noun}s a sample" if rate < 1e3 else f"{rate:,.0f} {noun}s a sample"
+    return f"one {noun} in {float(f'{1 / rate:.2g}'):,.0f} samples"
 
 
 class Run:
@@ -154,9 +197,13 @@ class Run:
         self.checkpoint_every = checkpoint_every
         self.seconds_checkpoints = 0.0
         self.evaluations = config["evaluations"]
+        if overwrite and resume is None:
+            check_replaceable(self.output)
         trainer = self.trainer = trainer_of(config, data_dir)
+        for line in remarks(trainer.preset, trainer.scheme, trainer.data):
+            print(f"warning: {line}", file=sys.stderr)
         initial = [w.copy() for w in trainer.net.weights]
-        digest, here = _digest(trainer.data), environment(threads)
+        digest, here = data_digest(trainer.data), environment(threads)
         self._row, state = np.zeros(3 + 2 * len(initial)), None
         if resume:
             self.header = resume.header
@@ -192,7 +239,8 @@ class Run:
     def _compare(self, digest, here):
         """Refuse other data than the run was begun with; warn of another environment."""
         if self.header.get("data") != digest:
-            raise TraceError(f"{self.output}: was begun with other data than is at hand now")
+            raise TraceError(f"{self.output}: was begun with other data than is at hand now in "
+                             f"{self.trainer.preset.dataset}")  # fmt: skip
         for name in ("lifnum", "numpy", "numba", "cpu"):
             if self.header.get(name) != here[name]:
                 before = self.header.get(name)
@@ -264,7 +312,7 @@ class Run:
         except BaseException:
             self._give_up()
             raise
-        checkpoint.remove(self.output)
+        checkpoint.remove_older(self.output)  # more epochs may be asked for
         return row
 
     def _give_up(self):
@@ -339,7 +387,7 @@ class Run:
         trainer.reset_totals()
         self._checkpoint()  # first: what the trace shows is never lost
         self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
-        self._warn(row)
+        self._warn(row, test)
         if not quiet and with_test:
             print(self._epoch_line(row))
         return row
@@ -354,7 +402,7 @@ class Run:
         parts.append(f"({row['seconds_training']:.1f} s)")
         return " ".join(parts)
 
-    def _warn(self, row):
+    def _warn(self, row, test):
         """Say once a layer and run what saturates or is silent."""
 
         def warn(kind, k, message):
@@ -365,14 +413,16 @@ class Run:
         for k in range(len(row["suppressed"])):
             cap = self.trainer.preset.max_spikes[k]
             if row["suppressed"][k] > 0 and cap > 1:
-                warn("cap", k, f": {row['suppressed'][k]:.2g} neurons a sample would spike beyond "
-                     f"the cap of {cap}")  # fmt: skip
+                warn("cap", k, f": {_a_sample(row['suppressed'][k], 'neuron')} would spike "
+                     f"beyond the cap of {cap}")  # fmt: skip
             if row["unresolved"][k] > 0 and cap > 1:  # under `none`
-                warn("unresolved", k, f": {row['unresolved'][k]:.2g} spikes a sample leave u at or "
-                     f"above the threshold: dt {self.trainer.scheme.dt:g} is coarse for "
-                     "them")  # fmt: skip
+                warn("unresolved", k, f": u stays at or above the threshold after "
+                     f"{_a_sample(row['unresolved'][k], 'spike')}: dt "
+                     f"{self.trainer.scheme.dt:g} is coarse for that")  # fmt: skip
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
+        if test is not None and test.silent[-1] >= 1.0:
+            warn("test", len(test.silent) - 1, silent_output(len(test.predictions)))
 
     def _raster(self):
         """Spikes, labels and predictions of the first test samples."""

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from lifnum import checkpoint, cli, datasets, presets, train
 from lifnum.lock import Lock
 from lifnum.network import Scheme
+from lifnum.run import remarks
 from lifnum.trace import Trace, TraceError
 from lifnum.trainer import Trainer
 
@@ -78,6 +79,7 @@ class Job(NamedTuple):
     folder: str  # that paths are relative to
     data_dir: str | None
     threads: int
+    remarks: tuple = ()  # of lifnum.train about its options
 
 
 def parser():
@@ -136,11 +138,15 @@ def jobs_of(args, rest):
         config = train._as_json(train.config_of(parsed))
         preset = config["preset"]["name"]
         # as lifnum.train names it; with the data set where that is not the preset's
-        if preset != presets.default_preset(dataset) or dataset not in presets.PRESETS:
+        if preset != (dataset if dataset in presets.PRESETS else Path(dataset).stem):
             preset += f"-{Path(dataset).stem}"
         label = Scheme(**config["scheme"]).label
         path = Path(args.output, f"{preset}-{label}-s{seed}.h5")
-        job = Job(str(path), config, arguments, os.getcwd(), parsed.data_dir, args.threads)
+        data_dir = parsed.data_dir or os.environ.get("LIFNUM_DATA")
+        if parsed.data_dir is None and data_dir:  # other machines do not have our environment
+            arguments = [*arguments, f"--data-dir={data_dir}"]
+        job = Job(str(path), config, arguments, os.getcwd(), data_dir, args.threads,
+                  tuple(train.remarks(parsed)))  # fmt: skip
         if jobs.setdefault(job.path, job).config != config:
             raise ValueError(f"{path} would stand for two runs; accepted: one sweep for each")
     return list(jobs.values())
@@ -149,16 +155,25 @@ def jobs_of(args, rest):
 def check(jobs):
     """Begin runs as lifnum.train does, without a trace: what it refuses is refused before all.
 
-    A data set that has to be downloaded is so once, instead of by every worker.
+    What it warns about is so once. A data set that has to be downloaded is so once, instead of by
+    every worker.
     """
-    loaded = {}
+    loaded, lines = {}, {}
     for job in jobs:
+        for folder in Path(job.path).parents:
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(f"output is {Path(job.path).parent}, but {folder} is a file; "
+                                 "accepted: a folder")  # fmt: skip
         config, preset = job.config, presets.from_config(job.config["preset"])
         key = preset.dataset, preset.window
         if key not in loaded:
             loaded[key] = datasets.load(preset.dataset, job.data_dir, preset.window, config["seed"],
                                         config["limit_train"], config["limit_test"])  # fmt: skip
-        Trainer(preset, Scheme(**config["scheme"]), loaded[key], config["seed"], config["dtype"])
+        scheme = Scheme(**config["scheme"])
+        Trainer(preset, scheme, loaded[key], config["seed"], config["dtype"])
+        lines |= dict.fromkeys([*job.remarks, *remarks(preset, scheme, loaded[key])])
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def state(job):
@@ -312,8 +327,10 @@ def sweep(jobs, args):
         bar = stack.enter_context(tqdm(total=sum(epochs.values()), unit="epoch",
                                        initial=round(sum(done.values()), 1),
                                        disable=True if args.quiet else None))  # fmt: skip
+        alone = False
         try:
             while pending:
+                alone = _say_whether_alone(client, alone)
                 for future in [f for f in pending if f.done()]:
                     job = pending.pop(future)
                     error = _error(future)
@@ -338,6 +355,23 @@ def sweep(jobs, args):
                 _is_free(job.path, RELEASE)
             raise
     return failed
+
+
+def _say_whether_alone(client, before):
+    """Say so where no worker is left, once (`before`: it was so at the last look); whether it is.
+
+    They may come back: a cluster starts jobs again.
+    """
+    try:
+        alone = not client.nthreads()
+    except (OSError, TimeoutError):  # the scheduler is gone, which the runs then tell
+        return before
+    if alone and not before:
+        address = client.scheduler.address
+        tqdm.write(f"warning: the scheduler {address} has no worker: the runs wait for one, as "
+                   f"`dask worker {address} --nthreads 1 --memory-limit 0` starts it",
+                   file=sys.stderr)  # fmt: skip
+    return alone
 
 
 def _error(future):
@@ -374,6 +408,7 @@ def main(argv=None):
     args, rest = parser().parse_known_args(argv)
     jobs = jobs_of(args, rest)
     if args.dry_run:
+        check([job for job in jobs if state(job)[0] != "finished"])
         print("\n".join(listing(jobs)))
         return 0
     try:

@@ -106,7 +106,7 @@ def environment(threads):
         "cpu": _cpu_model(),
         "threads": threads,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": " ".join(sys.argv),
+        "command": " ".join(sys.argv).encode(errors="backslashreplace").decode(),
     }
 
 
@@ -632,6 +632,24 @@ class Trace:
 
     def __exit__(self, *_):
         self.close()
+
+
+def check_replaceable(path):
+    """Refuse to overwrite what is there, unless that is a trace.
+
+    Raises
+    ------
+    TraceError
+        The path is a folder, or a file whose header is not that of a trace.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise TraceError(f"{path}: is a folder; accepted: the name of a file")
+    if path.exists():
+        try:
+            Trace(path).close()
+        except TraceError as error:
+            raise TraceError(f"{error}; --overwrite replaces traces only") from None
 
 
 def check_config(path, config):

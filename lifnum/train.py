@@ -1,11 +1,14 @@
 """python -m lifnum.train: train a spiking network, and keep a trace of the run."""
 
+import argparse
 import contextlib
 import json
+import math
+import os
 import sys
 from pathlib import Path
 
-from lifnum import checkpoint, cli, presets
+from lifnum import checkpoint, cli, datasets, presets
 from lifnum.lock import Lock
 from lifnum.network import Scheme
 from lifnum.run import Interrupted, Run, Signals, saved
@@ -73,7 +76,7 @@ def parser():
     g.add_argument("--epochs", type=cli.whole, metavar="N")
     g.add_argument("--batch-size", type=cli.positive(int), metavar="N", help="samples")
     g.add_argument("--optimizer", metavar="NAME", help="adam or sgd")
-    g.add_argument("--learning-rate", type=float, metavar="X")
+    g.add_argument("--learning-rate", "--lr", type=float, metavar="X")
     g.add_argument("--lr-decay", type=float, metavar="X",
                    help="factor on the learning rate every --lr-decay-every epochs")  # fmt: skip
     g.add_argument("--lr-decay-every", type=cli.positive(int), metavar="N", help="epochs")
@@ -97,8 +100,9 @@ def parser():
                    help="default: runs/PRESET-SCHEME-sSEED.h5, numbered if taken")  # fmt: skip
     g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     g.add_argument("--resume", nargs="?", const=True, metavar="TRACE",
-                   help="go on where TRACE stopped; without TRACE: the newest unfinished run of "
-                   "the same options in runs/")  # fmt: skip
+                   help="go on where TRACE stopped, or, with more --epochs, where it ended; "
+                   "--dataset says where its data are now; without TRACE: the newest unfinished "
+                   "run of the same options in runs/")  # fmt: skip
     g.add_argument("--checkpoint-every", type=cli.positive(float), default=30.0, metavar="S",
                    help="time between checkpoints, besides each epoch (default: 30)")  # fmt: skip
     g.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
@@ -117,22 +121,36 @@ def _weights(texts):
     """Parse uniform:-1:1 and the like."""
     parsed = []
     for text in texts:
-        parts = text.split(":")
         try:
-            distribution, first, second = parts[0], float(parts[1]), float(parts[2])
-            if len(parts) != 3 or distribution not in ("uniform", "normal"):
+            distribution, *values = text.split(":")
+            first, second = map(float, values)
+            if not math.isfinite(first) or not math.isfinite(second):
                 raise ValueError
-        except (ValueError, IndexError):
+            if second < {"uniform": first, "normal": 0.0}[distribution]:
+                raise ValueError
+        except (ValueError, KeyError):
             raise ValueError(
-                f"weights is {text!r}; accepted: uniform:LOW:HIGH or normal:MEAN:STD"
+                f"weights is {text!r}; accepted: uniform:LOW:HIGH with LOW <= HIGH, or "
+                "normal:MEAN:STD with STD >= 0, finite numbers"
             ) from None
         parsed.append((distribution, first, second))
     return tuple(parsed)
 
 
+def _is_file(dataset):
+    """Whether a data set is a user's file of spike trains."""
+    return dataset not in datasets.NAMES and Path(dataset).is_file()
+
+
 def config_of(args):
-    """Configuration of parsed options."""
-    overrides = {}
+    """Configuration of parsed options.
+
+    A file of spike trains is kept as an absolute path, and without --preset names the run.
+    """
+    overrides = {"dataset": args.dataset}
+    if _is_file(args.dataset):
+        overrides["dataset"] = os.path.abspath(args.dataset)
+        overrides["name"] = Path(args.dataset).stem if args.preset is None else None
     for name in ("hidden", "theta", "delta_theta", "tau_s", "tau", "max_spikes"):
         values = getattr(args, name)
         overrides[name] = None if values is None else tuple(values)
@@ -143,7 +161,7 @@ def config_of(args):
     if args.weights is not None:
         overrides["weights"] = _weights(args.weights)
     preset_name = args.preset or presets.default_preset(args.dataset)
-    preset = presets.resolve(preset_name, overrides | {"dataset": args.dataset})
+    preset = presets.resolve(preset_name, overrides)
     scheme = cli.scheme_of(args)
     return configuration(
         preset,
@@ -155,6 +173,22 @@ def config_of(args):
         evaluations=args.evaluations,
         device=cli.device_of(args),
     )
+
+
+def remarks(args):
+    """Lines about options that do not do what they seem to, or were not given and matter."""
+    lines = []
+    own_times = args.dataset == "mnist-threshold" or _is_file(args.dataset)
+    if args.window is not None and own_times:
+        lines.append(f"window {args.window:g} has no effect: the input spikes of {args.dataset} "
+                     "have times of their own")  # fmt: skip
+    if args.preset is None and _is_file(args.dataset):
+        preset = config_of(args)["preset"]
+        theta = ", ".join(f"{value:g}" for value in preset["theta"])
+        lines.append(f"{args.dataset} has no preset of its own: what no option says is as in "
+                     f"{presets.default_preset(args.dataset)} (duration {preset['duration']:g}, "
+                     f"theta {theta}, loss {preset['loss']})")  # fmt: skip
+    return lines
 
 
 def default_output(config):
@@ -204,18 +238,66 @@ def _output_of(args):
     return Path(output), Lock(output)
 
 
-def _refuse_other_options(args, config, output):
-    """Options that are given beside --resume must be those of the run."""
-    given = _as_json(config_of(args))
-    if given in (config, _as_json(config_of(parser().parse_args([])))):
-        return
-    names = [name for name in given if given[name] != config.get(name)]
-    raise ValueError(f"{output}: was begun with other options ({', '.join(names)}); accepted "
-                     "beside --resume: the same, or none")  # fmt: skip
+def _flat(config):
+    """The entries of a configuration by the names of their options."""
+    inner = config["preset"] | config["scheme"]
+    rest = {name: value for name, value in config.items() if name not in ("preset", "scheme")}
+    return {"device": "cpu"} | inner | rest | {"preset": config["preset"]["name"]}
+
+
+def _go_on(args, config, output):
+    """The configuration of a run with what was typed beside --resume: its data moved, more epochs.
+
+    Raises
+    ------
+    ValueError
+        Any other option that was typed is not as in the run; names it.
+    """
+    run = _flat(config)
+    filled = argparse.Namespace(**vars(args))
+    for name in run.keys() & vars(args).keys() - args.typed:
+        setattr(filled, name, run[name])
+    if "weights" not in args.typed:
+        filled.weights = [f"{kind}:{a!r}:{b!r}" for kind, a, b in run["weights"]]
+    if None in filled.delta_theta:
+        filled.delta_theta = None
+    if "preset" not in args.typed:
+        filled.preset = None
+    if "dt" not in args.typed and (filled.method, filled.interpolation) == ("exact", "dense"):
+        filled.dt = None
+    if list(filled.hidden) != list(run["hidden"]):  # else values of layers have no place
+        differing = ["hidden"]
+        given = {"hidden": filled.hidden}
+    else:
+        given = _flat(_as_json(config_of(filled)))
+        differing = [name for name in args.typed & given.keys() if given[name] != run[name]]
+        if given["epochs"] > run["epochs"]:
+            differing.remove("epochs")
+        if "dataset" in differing:
+            differing.remove("dataset")  # whether the data are the same says their digest
+    if differing:
+        texts = [f"--{name.replace('_', '-')} {_text(given[name])} (there {_text(run[name])})"
+                 for name in sorted(differing)]  # fmt: skip
+        raise ValueError(f"{output}: was begun with other options than {', '.join(texts)}; "
+                         "accepted beside --resume: the same, none, --dataset for the same data "
+                         "elsewhere, more --epochs")  # fmt: skip
+    changes = {name: given[name] for name in ("dataset", "epochs") if name in args.typed}
+    return config | {"preset": config["preset"] | changes}
+
+
+def _text(value):
+    """A value as one types it."""
+    if isinstance(value, (list, tuple)):
+        ends = ":" if value and isinstance(value[0], str) else " "
+        return ends.join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main(argv=None):
     args = parser().parse_args(argv)
+    untyped = argparse.Namespace(**dict.fromkeys(vars(args)))
+    typed = vars(parser().parse_args(argv, untyped))
+    args.typed = {name for name, value in typed.items() if value is not None}
     threads = cli.set_threads(args.threads, argv)
     with Signals(args.parent) as signals:
         output, lock = _output_of(args)
@@ -227,13 +309,14 @@ def _run(args, output, lock, threads, signals):
     """Train under the lock of the output; returns the exit code."""
     resume = None
     if args.resume is not None:
-        resume = saved(output)
-        config = resume.header["config"]
-        _refuse_other_options(args, config, output)
+        resume = saved(output, args.epochs)
+        config = resume.header["config"] = _go_on(args, resume.header["config"], output)
     else:
         config = config_of(args)
         if output.exists() and not args.overwrite:
             raise TraceError(f"{output}: exists; accepted: another --output, or --overwrite")
+        for line in remarks(args):
+            print(f"warning: {line}", file=sys.stderr)
     run = Run(config, output, args.data_dir, args.overwrite, resume, threads,
               args.checkpoint_every, lock, args.workers)  # fmt: skip
     trainer = run.trainer

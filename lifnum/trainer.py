@@ -188,8 +188,16 @@ class Trainer:
         # the second moments are squares
         self._largest_norm = float(np.sqrt(np.finfo(self.net.dtype).max))
         n = len(data.train)
+        for part, trains in (("training", data.train), ("test", data.test)):
+            if len(trains) == 0:
+                raise ValueError(f"dataset {data.name} has no {part} samples; accepted: at least 1")
         shuffled = np.random.default_rng([seed, _SPLIT]).permutation(n)
         n_validation = round(preset.validation_share * n)
+        if n_validation == n:
+            raise ValueError(
+                f"validation_share is {preset.validation_share:g}, which leaves none of {n} "
+                "training samples; accepted: a part of them"
+            )
         self.validation_rows = np.sort(shuffled[:n_validation])
         self.train_rows = np.sort(shuffled[n_validation:])
         self.n_batches = -(-len(self.train_rows) // preset.batch_size)

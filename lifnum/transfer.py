@@ -237,13 +237,27 @@ class TransferFile:
         self._n_layers = n_layers
         self._lock = Lock(self.path)
         try:
-            if self.path.exists() and not overwrite:
-                self._go_on(header)
+            if self.path.exists():
+                if overwrite:
+                    self._check_replaceable()
+                else:
+                    self._go_on(header)
             if n_gradient_samples is not None:
                 self._rows.setdefault("gradients", [])
         except BaseException:
             self._lock.release()
             raise
+
+    def _check_replaceable(self):
+        """Refuse to overwrite anything but a transfer file, damaged or not."""
+        try:
+            with h5py.File(self.path, "r") as file:
+                ours = _plain(file.attrs.get("kind")) == KIND
+        except _READ_ERRORS:
+            ours = False
+        if not ours:
+            raise TransferError(f"{self.path}: no transfer file of lifnum; --overwrite replaces "
+                                "these only")  # fmt: skip
 
     def _go_on(self, header):
         """Take over the rows of the file that is there."""

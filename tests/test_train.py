@@ -60,7 +60,9 @@ def test_a_run_writes_a_complete_trace_that_loads_and_evaluates(in_tmp, capsys):
     path = Path("runs/digits-euler-dt0.001-s0.h5")
     out = capsys.readouterr().out
     assert str(path) in out and "python -m analysis.training" in out and "test accuracy" in out
-    assert sorted(p.name for p in path.parent.iterdir()) == [path.name]  # no leftovers
+    names = sorted(p.name for p in path.parent.iterdir())
+    assert len(names) == 2 and names[0] == path.name  # no leftovers but
+    assert names[1].startswith(f"{path.name}.checkpoint-")  # what more epochs go on from
     with Trace(path) as trace:
         assert trace.status == "finished" and trace.config["scheme"]["method"] == "euler"
         epochs = trace.epochs
