@@ -16,7 +16,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
@@ -240,9 +240,11 @@ class Calls(RuleBasedStateMachine):
             again = pickle.loads(pickle.dumps(self.passed[0]))
             assert again == copy.deepcopy(again) == self.passed[0]
             assert not again.times.flags.writeable
-        other.forward(self.inputs(0, 5, 30))
+        inputs = self.inputs(0, 5, 30)
+        other.forward(inputs)
         if take:
-            self.net, self.passed, self.gradients = other, None, None
+            self.net, self.gradients = other, None
+            self.passed = inputs, True, [w.copy() for w, _ in self.layers]
             self.optimizer = Adam(other.weights, 0.01)
         counted["copy"] += 1
 
@@ -263,6 +265,7 @@ def fuzz(n_examples, n_steps, number):
     counted.clear()
     options = settings(
         max_examples=n_examples, stateful_step_count=n_steps, deadline=None, database=None,
+        phases=[Phase.generate],  # to find a smaller case takes longer than anybody waits
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run(seed(number)(Calls), settings=options)
@@ -298,4 +301,4 @@ def test_calls_in_any_order_give_what_a_fresh_network_gives():
 
 @pytest.mark.slow
 def test_calls_in_any_order_give_what_a_fresh_network_gives_in_20000_rules():
-    assert check(420, 50, 1) >= 20_000
+    assert check(450, 50, 1) >= 20_000
