@@ -690,7 +690,7 @@ class Network:
                     f"d_times[{bad[0]}] is {d_times[bad[0]]}; accepted: finite numbers"
                 )
         if self.device != "cpu":
-            d_times = to_device(d_times).astype(np.float64)
+            d_times = to_device(d_times).astype(np.float64, copy=False)
         self._ready = False  # until it is known that nothing happened to the forward pass
         gradients = []
         for k in range(len(self.layers) - 1, -1, -1):

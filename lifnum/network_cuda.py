@@ -51,8 +51,8 @@ class DeviceTrains:
         """The device's copy of SpikeTrains; what is on the device already as it is."""
         if isinstance(trains, cls):
             return trains
-        return cls(xp.asarray(trains.times), xp.asarray(trains.indices),
-                   xp.asarray(trains.offsets), trains.n_neurons, trains.offsets)  # fmt: skip
+        arrays = (xp.array(a) for a in (trains.times, trains.indices, trains.offsets))
+        return cls(*arrays, trains.n_neurons, trains.offsets)
 
     def host(self):
         """SpikeTrains."""
