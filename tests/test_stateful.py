@@ -301,4 +301,4 @@ def test_calls_in_any_order_give_what_a_fresh_network_gives():
 
 @pytest.mark.slow
 def test_calls_in_any_order_give_what_a_fresh_network_gives_in_20000_rules():
-    assert check(450, 50, 1) >= 20_000
+    assert check(500, 50, 1) >= 20_000
