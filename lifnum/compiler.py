@@ -25,7 +25,7 @@ from pathlib import Path
 
 import llvmlite
 import numba
-from numba.core import config, types
+from numba.core import cgutils, config, types
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, typeof_impl
 from numba.np.ufunc import parallel
@@ -71,7 +71,8 @@ _load_openmp()
 
 def _cache_folder():
     """Folder of the compiled kernels; None where no folder at all can be written."""
-    versions = (sys.version_info[:3], numba.__version__, llvmlite.__version__)
+    # kernels that check every index are others
+    versions = (sys.version_info[:3], numba.__version__, llvmlite.__version__, config.BOUNDSCHECK)
     folder = f"kernels-{sources_digest(Path(__file__).parent, versions)}"
     try:
         root = os.environ.get("NUMBA_CACHE_DIR") or (
@@ -237,7 +238,7 @@ def call(typing_context, address, arguments):
 
     A kernel that is called by its name is compiled anew into each function that calls it, three
     times where that is a loop on all threads. The types of the arguments are not checked, and an
-    exception of the kernel is lost.
+    exception of the kernel is lost, unless bounds are checked (NUMBA_BOUNDSCHECK=1).
     """
 
     def generate(context, builder, signature, values):
@@ -245,6 +246,10 @@ def call(typing_context, address, arguments):
         kernel_type = convention.get_function_type(types.int64, kinds)
         pointer = builder.inttoptr(values[0], kernel_type.as_pointer())
         unpacked = [builder.extract_value(values[1], k) for k in range(len(kinds))]
-        return convention.call_function(builder, pointer, types.int64, kinds, unpacked)[1]
+        status, result = convention.call_function(builder, pointer, types.int64, kinds, unpacked)
+        if config.BOUNDSCHECK:
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+        return result
 
     return types.int64(address, arguments), generate

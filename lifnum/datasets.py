@@ -71,6 +71,9 @@ MIRRORS = {
 }
 
 
+# a confusion matrix has a row and a column for each, of 8 bytes an entry: then 8 MB
+MAX_CLASSES = 1000
+
 # a file of spike trains may unpack to this many bytes, and this many times its own size more
 MAX_UNPACKED, MAX_RATIO = 64 << 20, 100
 
@@ -87,7 +90,8 @@ class DataError(ValueError):
 class Dataset(NamedTuple):
     """Labelled spike trains for training and for test.
 
-    Labels are int64 (n,), from 0 to n_classes - 1.
+    Labels are int64 (n,), from 0 to n_classes - 1: label k stands for classes[k] where a user's
+    labels are others, classes int64 (n_classes,), rising.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Dataset(NamedTuple):
     test: SpikeTrains
     test_labels: np.ndarray
     n_classes: int
+    classes: np.ndarray | None = None
 
 
 def load(name, data_dir=None, window=0.1, seed=0, limit_train=None, limit_test=None):
@@ -296,8 +301,9 @@ def load_file(path):
 
     NPZ with arrays ``train_times``, ``train_indices``, ``train_offsets``, ``train_labels`` and
     the same for ``test_``; or HDF5 with groups ``train`` and ``test`` that hold ``times``,
-    ``indices``, ``offsets``, ``labels``. The number of input neurons and of classes are the
-    largest index and label plus one.
+    ``indices``, ``offsets``, ``labels``. The number of input neurons is the largest index plus
+    one. Labels are any integers: the distinct ones of both parts, rising, are the classes, at most
+    `MAX_CLASSES`.
 
     Raises
     ------
@@ -320,7 +326,6 @@ def load_file(path):
     parts = []
     indices = [arrays[part, "indices"] for part in ("train", "test")]
     n_neurons = 1 + max((int(i.max()) for i in indices if i.size), default=0)
-    n_classes = 0
     for part in ("train", "test"):
         times, index, offsets, labels = (
             arrays[part, key] for key in ("times", "indices", "offsets", "labels")
@@ -334,12 +339,43 @@ def load_file(path):
                 f"{path}: {part}: labels are {labels.dtype} of shape {labels.shape}; "
                 f"accepted: integers of shape ({len(trains)},)"
             )
-        if labels.size and not 0 <= labels.min() <= labels.max() < 2**20:
-            raise DataError(f"{path}: {part}: labels go from {labels.min()} to {labels.max()}; "
-                            "accepted: 0 to 1048575")  # fmt: skip
-        n_classes = max(n_classes, int(labels.max(initial=-1)) + 1)
+        if labels.size and labels.max() >= 2**63:
+            raise DataError(f"{path}: {part}: a label is {labels.max()}; accepted: below 2^63")
         parts += [trains, labels.astype(np.int64)]
-    return Dataset(path.stem, *parts, n_classes)
+    classes = np.unique(np.concatenate(parts[1::2]))
+    if len(classes) > MAX_CLASSES:
+        raise DataError(
+            f"{path}: has {len(classes)} distinct labels, from {classes[0]} to {classes[-1]}; "
+            f"accepted: at most {MAX_CLASSES}"
+        )
+    parts[1], parts[3] = (np.searchsorted(classes, labels) for labels in parts[1::2])
+    plain = (classes == np.arange(len(classes))).all()
+    return Dataset(path.stem, *parts, len(classes), None if plain else classes)
+
+
+def with_classes(data, classes):
+    """The data set with labels that count in `classes`, int64 (n_classes,), rising.
+
+    Raises
+    ------
+    DataError
+        A sample has a label that is not among them.
+    """
+    old = np.arange(data.n_classes) if data.classes is None else data.classes
+    parts = []
+    for labels in (data.train_labels, data.test_labels):
+        labels = old[labels]
+        places = np.searchsorted(classes, labels)
+        unknown = ~np.isin(labels, classes)
+        if unknown.any():
+            some = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
+            raise DataError(
+                f"dataset {data.name} has the label {labels[unknown][0]}; accepted: {some}"
+            )
+        parts.append(places)
+    plain = (classes == np.arange(len(classes))).all()
+    return data._replace(train_labels=parts[0], test_labels=parts[1], n_classes=len(classes),
+                         classes=None if plain else classes)  # fmt: skip
 
 
 def _keys():

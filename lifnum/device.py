@@ -72,8 +72,8 @@ def to_device(array):
 
 
 def to_host(array):
-    """The array as NumPy's; a transfer where it lies on the device."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
+    """The array as NumPy's; a transfer where it lies on the device, else a copy."""
+    return array.get() if hasattr(array, "get") else np.array(array)
 
 
 def _like(argument):

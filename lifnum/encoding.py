@@ -1,6 +1,7 @@
 """From images to spike times."""
 
 import math
+import numbers
 
 import numpy as np
 from numba import prange
@@ -28,8 +29,9 @@ def latency(images, window=0.1, p_max=None):
     Raises
     ------
     ValueError
-        Pixels outside [0, p_max] or not finite.
+        Pixels outside [0, p_max] or not finite; a window or p_max that is no finite number > 0.
     """
+    _positive("window", window)
     levels, values, p_max = _levels(images, p_max)
     return _sorted_by_level(levels, window * (1.0 - values / p_max), int(values[:1].sum() <= 0))
 
@@ -43,11 +45,22 @@ def threshold(images, p_max=None):
     return _sorted_by_level((values > p_max / 2).astype(np.uint8)[levels], np.zeros(2), 1)
 
 
+def _positive(name, value):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0.0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+
+
 def _levels(images, p_max):
     """Rank of each pixel (n, n_pixels) among the values it may have, and these, rising."""
     images = np.asarray(images)
+    if images.ndim == 0 or images.dtype.kind not in "fiu":
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}; accepted: numbers, (n, ...)"
+        )
     if p_max is None:
         p_max = 255 if images.dtype == np.uint8 else 1.0
+    _positive("p_max", p_max)
     extremes = images.min(initial=0), images.max(initial=0)
     if not (extremes[0] >= 0 and extremes[1] <= p_max):
         raise ValueError(f"pixels go from {extremes[0]} to {extremes[1]}; accepted: 0 to {p_max}")

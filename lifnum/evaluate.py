@@ -49,19 +49,18 @@ def parser():
     return p
 
 
-def confusion_lines(confusion):
+def confusion_lines(confusion, classes):
     """The matrix as text: a row a label, a column a prediction, the last one silent outputs."""
-    n = len(confusion)
-    width = max(6, len(str(confusion.max(initial=0))) + 1)
-    heads = [*map(str, range(n)), "silent"]
+    heads = [*map(str, classes), "silent"]
+    width = max(*map(len, heads), len(str(confusion.max(initial=0))) + 1)
     lines = ["label \\ predicted" + "".join(f"{head:>{width + 1}}" for head in heads)]
-    for label, row in enumerate(confusion):
+    for label, row in zip(classes, confusion):
         lines.append(f"{label:>17}" + "".join(f"{count:>{width + 1}}" for count in row))
     return lines
 
 
-def load_data(args, config, weights, digest):
-    """The run's data set, or the one asked for, where it fits the network.
+def load_data(args, config, weights, digest, classes):
+    """The run's data set, or the one asked for, where it fits the network and its classes.
 
     `digest` is that of the data it was trained on. What is no user's file can not have changed.
     """
@@ -87,10 +86,10 @@ def load_data(args, config, weights, digest):
             f"dataset {data.name} has {data.test.n_neurons} inputs and {data.n_classes} classes; "
             f"accepted by the network: {n_inputs} and {n_classes}"
         )
-    return data._replace(n_classes=n_classes)
+    return datasets.with_classes(data, classes)
 
 
-def evaluate(path, config, weights, data, threads, device):
+def evaluate(path, config, weights, data, classes, threads, device):
     """Evaluate under the trained scheme and print what comes out."""
     net, loss, _ = trainer.network_of(config, weights, device)
     start = time.perf_counter()
@@ -101,7 +100,7 @@ def evaluate(path, config, weights, data, threads, device):
         )  # fmt: skip
     print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
           f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip
-    print("\n".join(confusion_lines(result.confusion)))
+    print("\n".join(confusion_lines(result.confusion, classes)))
     for k, (spikes, silent) in enumerate(zip(result.spikes, result.silent)):
         print(f"layer {k}: {spikes:.1f} spikes a sample, {100 * silent:.1f} % of the neurons "
               f"silent on all samples")  # fmt: skip
@@ -219,6 +218,7 @@ def main(argv=None):
         with Trace(path) as trace:
             config, weights, status = trace.config, trace.weights(args.weights), trace.status
             digest = trace.header.get("data")
+            classes = trace.classes
             gradient_weights = {}
             if args.gradients:
                 gradient_weights = {which: trace.weights(which) for which in ("initial", "last")}
@@ -226,7 +226,7 @@ def main(argv=None):
             print(f"warning: {path}: the run is {status}", file=sys.stderr)
         trained = Scheme(**config["scheme"])
         schemes = grid_of(args, trained) if transferring else []
-        data = load_data(args, config, weights, digest)
+        data = load_data(args, config, weights, digest, classes)
         preset = replace(presets.from_config(config["preset"]), validation_share=0.0)
         lines = [line for one in schemes or [trained] for line in remarks(preset, one, data)]
         for line in dict.fromkeys(lines):
@@ -234,7 +234,7 @@ def main(argv=None):
         if transferring:
             transfer(args, path, config, weights, gradient_weights, data, schemes, threads)
         else:
-            evaluate(path, config, weights, data, threads, device)
+            evaluate(path, config, weights, data, classes, threads, device)
     return 0
 
 

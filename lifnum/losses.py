@@ -1,11 +1,35 @@
 """Losses on output spike trains: loss(out, labels) -> (value per sample, dL/dt per spike).
 
 `out` brings its array module `out.xp`: the same lines run on NumPy's arrays and on the GPU's.
+`LOSSES` names them: a loss that is added there can be trained with.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+
+
+def accepted_labels(labels, batch, n_classes, xp=np):
+    """The labels as an array of xp.
+
+    Raises
+    ------
+    ValueError
+        Other than an integer from 0 to n_classes - 1 for each sample of the batch.
+    """
+    if not hasattr(labels, "dtype"):
+        labels = np.asarray(labels)
+    if labels.shape != (batch,) or (batch and labels.dtype.kind not in "iu"):
+        raise ValueError(
+            f"labels are {labels.dtype} of shape {labels.shape}; "
+            f"accepted: integers of shape ({batch},), one for each sample"
+        )
+    if batch and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+        k = int(((labels < 0) | (labels >= n_classes)).argmax())
+        raise ValueError(
+            f"labels[{k}] is {int(labels[k])}; accepted: 0 to {n_classes - 1}, the output neurons"
+        )
+    return xp.asarray(labels, dtype=np.int64)
 
 
 class SpikeCount(NamedTuple):
@@ -19,11 +43,15 @@ class SpikeCount(NamedTuple):
     target_false: float = 3.0
 
     def __call__(self, out, labels):
-        """Values (batch,) and d_times (n_spikes,), float64, of output `out` for integer labels."""
+        """Values (batch,) and d_times (n_spikes,), float64, of output `out` for integer labels.
+
+        ValueError for labels that are no output neurons, or not one for each sample.
+        """
         xp = out.xp
+        labels = accepted_labels(labels, len(out), out.n_neurons, xp)
         counts = out.counts()
         targets = xp.full(counts.shape, self.target_false)
-        targets[xp.arange(len(labels)), xp.asarray(labels)] = self.target_true
+        targets[xp.arange(len(labels)), labels] = self.target_true
         errors = targets - counts
         return 0.5 * (errors**2).sum(axis=1), out.spread(errors)
 
@@ -50,8 +78,12 @@ class TimeToFirstSpike(NamedTuple):
     duration: float
 
     def __call__(self, out, labels):
-        """Values (batch,) and d_times (n_spikes,), float64, of output `out` for integer labels."""
+        """Values (batch,) and d_times (n_spikes,), float64, of output `out` for integer labels.
+
+        ValueError for labels that are no output neurons, or not one for each sample.
+        """
         xp = out.xp
+        labels = accepted_labels(labels, len(out), out.n_neurons, xp)
         first = out.first_spikes()
         spiked = first >= 0
         times = xp.full(first.shape, self.duration)
@@ -59,7 +91,7 @@ class TimeToFirstSpike(NamedTuple):
         scores = -times / self.tau_loss
         scores -= scores.max(axis=1, keepdims=True)
         log_sum = xp.log(xp.exp(scores).sum(axis=1))
-        rows, labels = xp.arange(len(labels)), xp.asarray(labels)
+        rows = xp.arange(len(labels))
         values = log_sum - scores[rows, labels]
         d_first = -xp.exp(scores - log_sum[:, None])
         d_first[rows, labels] += 1.0
@@ -77,3 +109,10 @@ class TimeToFirstSpike(NamedTuple):
         spiked = xp.diff(out.offsets) > 0
         first[spiked] = out.indices[out.offsets[:-1][spiked]]
         return first
+
+
+# name -> what builds the loss of a preset
+LOSSES = {
+    "spike-count": lambda preset: SpikeCount(preset.target_true, preset.target_false),
+    "ttfs": lambda preset: TimeToFirstSpike(preset.tau_loss, preset.duration),
+}

@@ -3,7 +3,7 @@
 import math
 import numbers
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,8 +35,49 @@ class SimulationError(ArithmeticError):
 
 
 def _positive(name, value):
-    if not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def write_weights(w, values, name):
+    """Write values into the weights w, if they are of their shape."""
+    values = np.asarray(values)
+    if values.shape != w.shape or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} are {values.dtype} of shape {values.shape}; accepted: numbers of shape "
+            f"{w.shape}, which are written into the weights"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} hold NaN or inf; accepted: finite numbers")
+    w[...] = values
+
+
+def require_same_spikes(before, after):
+    """Refuse a gradient where the layer, simulated once more, has other spikes."""
+    same = len(before.times) == len(after.times) and all(
+        bool((getattr(before, name) == getattr(after, name)).all())
+        for name in ("offsets", "times", "indices")
+    )
+    if not same:
+        raise ValueError(
+            "weights were changed after forward, and with them the spikes; accepted: the same "
+            "weights, or forward again before backward"
+        )
+
+
+class _Weights(tuple):
+    """The layers' weight arrays; assigning to one writes into it."""
+
+    __slots__ = ()
+
+    def __setitem__(self, k, values):
+        if not _is_integer(k):
+            raise ValueError(f"weights are assigned to layer {k!r}; accepted: an integer")
+        write_weights(self[k], values, f"weights of layer {k}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +115,7 @@ class Neuron:
             object.__setattr__(self, "delta_theta", self.theta)
         for name in ("tau_s", "tau", "theta", "delta_theta"):
             _positive(name, getattr(self, name))
-        if not isinstance(self.max_spikes, numbers.Integral) or self.max_spikes < 1:
+        if not _is_integer(self.max_spikes) or self.max_spikes < 1:
             raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
 
 
@@ -114,23 +155,23 @@ class Scheme:
         def refuse(name, accepted):
             raise ValueError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}")
 
-        if self.method not in integrators.METHODS:
-            refuse("method", ", ".join(integrators.METHODS))
-        if self.interpolation not in INTERPOLATIONS:
-            refuse("interpolation", ", ".join(INTERPOLATIONS))
+        def one_of(name, accepted):
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in accepted:
+                refuse(name, ", ".join(accepted))
+
+        one_of("method", integrators.METHODS)
+        one_of("interpolation", INTERPOLATIONS)
         if self.gradient is None:
             default = "piggyback" if self.interpolation == "none" else "adjusted"
             object.__setattr__(self, "gradient", default)
-        if self.gradient not in GRADIENTS:
-            refuse("gradient", ", ".join(GRADIENTS))
+        one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
             refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
         fixed_order = integrators.METHODS[self.method][1]
         if self.method == "ps":
-            whole = isinstance(self.order, numbers.Integral)
-            if not whole or not 1 <= self.order <= integrators.MAX_ORDER:
+            if not _is_integer(self.order) or not 1 <= self.order <= integrators.MAX_ORDER:
                 refuse("order", f"an integer from 1 to {integrators.MAX_ORDER} for method 'ps'")
-        elif self.order not in (None, fixed_order):
+        elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
             refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
         if self.dt is not None:
             _positive("dt", self.dt)
@@ -219,9 +260,10 @@ class Layer:
     Attributes
     ----------
     weights : ndarray (n_pre, n_post), float32 or float64
+        Assigning to it writes into it.
     neuron : Neuron
     spikes : SpikeTrains
-        Output of the last forward pass.
+        Output of the last forward pass; None where there is none, or it failed.
     n_capped, n_suppressed : int
         Neurons at the cap of spikes, and those whose next spike it suppressed, over the batch.
     n_unresolved : int or None
@@ -238,7 +280,7 @@ class Layer:
     """
 
     def __init__(self, weights, neuron, scheme, duration):
-        self.weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
+        self._weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
@@ -252,7 +294,19 @@ class Layer:
         self.n_tiles = -(-n_padded // self.width) if self.width else 0
         self._capacity = min(2, neuron.max_spikes) * self.width + 64
         self._table = self._slots = self._pieces = self._chunks = None
-        self._states = None
+        self._run = self._steps = self._states = None
+
+    @property
+    def weights(self):
+        return self._weights
+
+    @weights.setter
+    def weights(self, values):
+        write_weights(self._weights, values, "weights of the layer")
+
+    def forget(self):
+        """There is no last forward pass any more."""
+        self.spikes = self._run = self._steps = self._states = None
 
     def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
         """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
@@ -297,7 +351,7 @@ class Layer:
                 f"{np.abs(self.weights).max():g}"
             )
         self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
-        self._run = inputs, slots, pieces, tallies[0]
+        self._run = inputs, self.spikes, slots, pieces, tallies[0]
         self._steps = steps
         self._states = states if keep_states else None
         return self.spikes
@@ -308,9 +362,16 @@ class Layer:
         return _ADDRESSES[find, w.dtype]
 
     def _kernel_weights(self):
+        """The weights as they are now, as wide as the kernels see them."""
+        w = self._weights
+        if w.shape != self.shape or w.dtype != self.dtype:  # an array's own may be assigned to
+            raise ValueError(
+                f"weights have become {w.dtype} of shape {w.shape}; accepted: {self.dtype} of "
+                f"shape {self.shape}, as they were"
+            )
         if self._padded is None:
-            return self.weights
-        self._padded[:, : self.weights.shape[1]] = self.weights
+            return w
+        self._padded[:, : w.shape[1]] = w
         return self._padded
 
     def _room_for_steps(self, inputs):
@@ -339,13 +400,16 @@ class Layer:
         adjusted = gradient == "adjusted" and not (
             exact and d.interpolation == INTERPOLATIONS["dense"]
         )
-        no_pieces = self._run[2].shape[2] == 0
+        no_pieces = self._run[3].shape[2] == 0
         missing = no_pieces or (input_gradient and self._states is None)
         if adjusted and missing:
-            self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
-        inputs, slots, pieces, counts = self._run
+            run, kept, n_unresolved = self._run, self._states, self.n_unresolved
+            self.forward(run[0], keep_pieces=True, keep_states=input_gradient)
+            self.n_unresolved = n_unresolved
+            require_same_spikes(run[1], self.spikes)
+        inputs, _, slots, pieces, counts = self._run
         n_chunks = adjoint.chunks(len(inputs), self.n_tiles)
-        w = self.weights if self._padded is None else self._padded
+        w = self._kernel_weights()
         total = np.empty(self.weights.shape, w.dtype)
         if n_chunks == 1 and self._padded is None:
             d_w = total[None]
@@ -369,13 +433,15 @@ class Layer:
             address = self._address(adjoint.piggyback_address, w, self._steps)
             results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
         self.gradient_norm, self.n_constant = results
+        if adjusted and missing:  # what backward gives must not depend on an earlier one
+            self._run, self._states = (*self._run[:3], run[3], counts), kept
         if not input_gradient:
             return total, None
         return total, d_in[0] if len(d_in) == 1 else d_in.sum(axis=0)
 
     def potential(self, times):
         """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
-        _, slots, pieces, counts = self._run
+        _, _, slots, pieces, counts = self._run
         u = np.empty((len(counts), self.weights.shape[1], len(times)))
         layer.membrane_potential(
             self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
@@ -390,7 +456,8 @@ class Network:
     ----------
     layers : list of (weights, Neuron)
         weights (n_pre, n_post), float32 or float64, one type for all: the type of the state.
-        C-contiguous arrays are used as they are, so that an optimiser can update them in place.
+        C-contiguous, writable arrays are used as they are, so that an optimiser can update them in
+        place; networks may share them.
     scheme : Scheme
     duration : float
         End of the simulation T, in the unit of the time constants.
@@ -409,24 +476,37 @@ class Network:
     RuntimeWarning
         dt beyond the stability limit of the method, or so fine that the rounding of float32 moves
         spikes by 1e-3 time constants.
+    UserWarning
+        Weights that had to be copied: the caller's array then stays as it is.
+
+    Notes
+    -----
+    `copy.copy` of a network shares its weights, `copy.deepcopy` and pickles have their own; none
+    has a forward pass behind it.
     """
 
     def __init__(self, layers, scheme, duration, device="cpu"):
         _positive("duration", duration)
-        if not layers:
-            raise ValueError("layers is empty; accepted: at least one (weights, Neuron)")
+        if not isinstance(scheme, Scheme):
+            raise ValueError(
+                f"scheme is {scheme!r}; accepted: a Scheme, such as Scheme('euler', dt=0.1)"
+            )
+        layers = _pairs(layers)
         if scheme.dt is not None and duration / scheme.dt > MAX_STEPS:
             raise ValueError(
                 f"dt is {scheme.dt!r}, {duration / scheme.dt:.3g} steps in {duration:g}; "
                 f"accepted: at most {MAX_STEPS:g} steps"
             )
-        self.scheme = scheme
-        self.duration = float(duration)
-        self.device = device
+        self._scheme, self._duration, self._device = scheme, float(duration), device
+        self._ready = False  # whether there is a forward pass for backward
         kind = self._device_layer(device)
         self.layers = []
-        for k, (weights, neuron) in enumerate(layers):
-            weights = np.ascontiguousarray(weights)
+        copied = []
+        for k, (given, neuron) in enumerate(layers):
+            weights = np.require(given, requirements=("C", "A", "W"))
+            if isinstance(given, np.ndarray) and given.size:
+                if not np.may_share_memory(weights, given):
+                    copied.append(str(k))
             if weights.ndim != 2 or weights.dtype not in (np.float32, np.float64):
                 raise ValueError(
                     f"weights of layer {k} are {weights.dtype} of shape {weights.shape}; "
@@ -461,6 +541,41 @@ class Network:
                     stacklevel=2,
                 )
             self.layers.append(kind(weights, neuron, scheme, self.duration))
+        if copied:
+            warnings.warn(
+                f"weights of layer {', '.join(copied)} are not C-contiguous and writable: the "
+                "network has a copy of them, in net.weights, and leaves the array as it is",
+                stacklevel=2,
+            )
+
+    def __reduce__(self):
+        layers = [(one.weights, one.neuron) for one in self.layers]
+        return Network, (layers, self.scheme, self.duration, self.device)
+
+    @property
+    def scheme(self):
+        """The Scheme; one that differs in the gradient alone may take its place."""
+        return self._scheme
+
+    @scheme.setter
+    def scheme(self, scheme):
+        old = self._scheme
+        if not isinstance(scheme, Scheme) or replace(scheme, gradient=old.gradient) != old:
+            raise ValueError(
+                f"scheme is {scheme!r}; accepted: the network's own with another gradient, or a "
+                "new Network"
+            )
+        self._scheme = scheme
+
+    @property
+    def duration(self):
+        """End of the simulation."""
+        return self._duration
+
+    @property
+    def device(self):
+        """Where the network runs."""
+        return self._device
 
     def _device_layer(self, device):
         """The class of the layers; what a GPU needs is imported only where one is asked for."""
@@ -471,13 +586,16 @@ class Network:
         require_gpu()
         from lifnum import network_cuda
 
-        self._to_device = network_cuda.DeviceTrains.of
+        self._trains, self._to_device = network_cuda.DeviceTrains, network_cuda.DeviceTrains.of
         return network_cuda.DeviceLayer
 
     @property
     def weights(self):
-        """List of the layers' weight arrays, which an optimiser updates in place."""
-        return [layer.weights for layer in self.layers]
+        """The layers' weight arrays, which an optimiser updates in place.
+
+        ``net.weights[k] = values`` writes into the array, and raises where the shape differs.
+        """
+        return _Weights(layer.weights for layer in self.layers)
 
     @property
     def dtype(self):
@@ -506,48 +624,68 @@ class Network:
         Raises
         ------
         ValueError
-            A wrong number of input neurons.
+            No SpikeTrains, or a wrong number of input neurons; the forward pass before stands.
         SimulationError
-            The state of a neuron overflowed; names layer and sample.
+            The state of a neuron overflowed; names layer and sample. No layer has spikes then.
         """
-        if self.device == "cpu":
-            return self._forward(spikes, differentiable, None, count_peaks)
-        # what comes from the device stays there: a training step moves no spikes
-        self._on_host = isinstance(spikes, SpikeTrains)
-        out = self._forward(self._to_device(spikes), differentiable, None)
-        if self._on_host:
-            for one in self.layers:
-                one.spikes = one.spikes.host()
-            out = self.layers[-1].spikes
+        self._accept(spikes)
+        self._ready = False
+        try:
+            if self.device == "cpu":
+                out = self._forward(self.layers, spikes, differentiable, False, count_peaks)
+            else:
+                # what comes from the device stays there: a training step moves no spikes
+                self._on_host = isinstance(spikes, SpikeTrains)
+                out = self._forward(self.layers, self._to_device(spikes), differentiable, False)
+                if self._on_host:
+                    for one in self.layers:
+                        one.spikes = one.spikes.host()
+                    out = self.layers[-1].spikes
+            self._ready = True
+        finally:
+            if not self._ready:
+                for one in self.layers:
+                    one.forget()
         return out
 
-    def _forward(self, spikes, differentiable, with_states, count_peaks=False):
+    def _accept(self, spikes):
+        """Refuse what is no input of the network."""
+        kinds = (SpikeTrains,) if self.device == "cpu" else (SpikeTrains, self._trains)
+        if not isinstance(spikes, kinds):
+            raise ValueError(f"spikes are a {type(spikes).__name__}; accepted: SpikeTrains")
         n_pre = self.layers[0].shape[0]
         if spikes.n_neurons != n_pre:
             raise ValueError(f"spikes have {spikes.n_neurons} neurons; accepted: {n_pre}")
+
+    def _forward(self, layers, spikes, differentiable, with_states, count_peaks=False):
+        """Output of these layers; `with_states`: what the last one's potential needs is kept."""
         scheme = self.scheme
         coincide = scheme.method == "exact" and scheme.interpolation == "dense"
         adjusted = scheme.gradient == "adjusted" and not coincide
-        for k, one in enumerate(self.layers):
+        for k, one in enumerate(layers):
+            stated = with_states and k == len(layers) - 1
             keep_pieces = (differentiable and adjusted) or (
-                k == with_states and scheme.interpolation == "linear"
+                stated and scheme.interpolation == "linear"
             )
-            keep_states = (differentiable and adjusted and k > 0) or k == with_states
+            keep_states = (differentiable and adjusted and k > 0) or stated
             try:
                 spikes = one.forward(spikes, keep_pieces, keep_states, count_peaks)
             except SimulationError as error:
                 raise SimulationError(f"layer {k}, {error}") from None
-            if k == with_states:
-                break
         return spikes
 
     def backward(self, d_times, input_gradient=False):
-        """Gradients of a loss after `forward`, summed over the batch.
+        """Gradients of a loss after `forward`, summed over the batch; may be asked for again.
+
+        Spikes and currents are those of the last forward pass, weights those of now: it is the
+        gradient of that pass only where no weights were changed in between. Where states were not
+        kept, and changed weights give other spikes, that is an error.
 
         Parameters
         ----------
-        d_times : ndarray (n,), float64
-            dL/dt for each of the times of the last layer's spikes.
+        d_times : array_like (n,), float64
+            dL/dt for each of the times of the last layer's spikes, finite. (Of what lies on a GPU
+            that is not checked, and shows in the gradient_norm.)
         input_gradient : bool
             Ask for the derivatives by the input spike times too.
 
@@ -560,16 +698,30 @@ class Network:
         Raises
         ------
         ValueError
-            d_times of another length than the output.
+            There is no forward pass, or the last one failed; d_times of another length than the
+            output, no numbers, or not finite; the weights were changed.
         """
+        if not self._ready:
+            raise ValueError("there is no forward pass that succeeded; run forward before backward")
         last = self.layers[-1]
-        if last.spikes is None or last.spikes.xp is np:
-            d_times = np.ascontiguousarray(d_times, np.float64)
-        if last.spikes is None or d_times.shape != last.spikes.times.shape:
-            n = 0 if last.spikes is None else len(last.spikes.times)
-            raise ValueError(f"d_times has shape {d_times.shape}; accepted: ({n},), after forward")
+        on_host = last.spikes.xp is np
+        d_times = np.asarray(d_times) if on_host else to_device(d_times)
+        n = len(last.spikes.times)
+        if d_times.shape != (n,) or (n and d_times.dtype.kind not in "fiu"):
+            raise ValueError(
+                f"d_times are {d_times.dtype} of shape {d_times.shape}; "
+                f"accepted: numbers of shape ({n},), one for each spike of the output"
+            )
+        if on_host:
+            d_times = np.require(d_times, np.float64, ("C", "A", "W"))
+            bad = np.flatnonzero(~np.isfinite(d_times))
+            if len(bad):
+                raise ValueError(
+                    f"d_times[{bad[0]}] is {d_times[bad[0]]}; accepted: finite numbers"
+                )
         if self.device != "cpu":
-            d_times = to_device(d_times)
+            d_times = to_device(d_times).astype(np.float64, copy=False)
+        self._ready = False  # until it is known that nothing happened to the forward pass
         gradients = []
         for k in range(len(self.layers) - 1, -1, -1):
             gradient, d_times = self.layers[k].backward(
@@ -577,6 +729,7 @@ class Network:
             )
             gradients.append(gradient)
         gradients.reverse()
+        self._ready = True
         if self.device != "cpu" and self._on_host:
             gradients = [to_host(gradient) for gradient in gradients]
             d_times = to_host(d_times) if input_gradient else None
@@ -592,6 +745,8 @@ class Network:
 
     def optimizer(self, name, learning_rate):
         """Adam or SGD (names in OPTIMIZERS) that updates the weights where the network runs."""
+        if name not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {name!r}; accepted: {', '.join(OPTIMIZERS)}")
         if self.device == "cpu":
             return OPTIMIZERS[name](self.weights, learning_rate)
         from lifnum import network_cuda
@@ -616,13 +771,51 @@ class Network:
         Returns
         -------
         ndarray (batch, n_post, n_times), float64
+
+        Raises
+        ------
+        ValueError, SimulationError
+            As `forward`; times outside [0, duration].
+        IndexError
+            No such layer.
         """
-        times = np.atleast_1d(np.asarray(times, np.float64))
-        if times.ndim != 1 or not ((times >= 0) & (times <= self.duration)).all():
-            raise ValueError(f"times are {times}; accepted: numbers from 0 to {self.duration:g}")
-        layer = range(len(self.layers))[layer]
-        if self.device != "cpu":
-            same = [(one.weights, one.neuron) for one in self.layers]
-            return Network(same, self.scheme, self.duration).potential(spikes, times, layer)
-        self._forward(spikes, False, layer)
-        return self.layers[layer].potential(times)
+        self._accept(spikes)
+        times = np.array(times)
+        if times.ndim > 1 or (times.size and times.dtype.kind not in "fiu"):
+            raise ValueError(
+                f"times are {times.dtype} of shape {times.shape}; accepted: numbers, (n_times,)"
+            )
+        times = np.atleast_1d(times).astype(np.float64)
+        bad = np.flatnonzero(~((times >= 0) & (times <= self.duration)))
+        if len(bad):
+            raise ValueError(
+                f"times[{bad[0]}] is {times[bad[0]]}; accepted: numbers from 0 to {self.duration:g}"
+            )
+        n = len(self.layers)
+        if not _is_integer(layer) or not -n <= layer < n:
+            raise IndexError(f"layer is {layer!r}; accepted: an integer from {-n} to {n - 1}")
+        if self.device != "cpu" and not isinstance(spikes, SpikeTrains):
+            spikes = spikes.host()
+        # layers of its own: a query leaves the last forward pass as it is
+        layers = [
+            Layer(one.weights, one.neuron, self.scheme, self.duration)
+            for one in self.layers[: range(n)[layer] + 1]
+        ]
+        self._forward(layers, spikes, False, True)
+        return layers[-1].potential(times)
+
+
+def _pairs(layers):
+    """The list of (weights, Neuron), or a ValueError that says what it is instead."""
+    accepted = "accepted: a list of one (weights, Neuron) a layer"
+    try:
+        layers = [tuple(one) for one in layers]
+    except TypeError:
+        raise ValueError(f"layers are a {type(layers).__name__}; {accepted}") from None
+    if not layers:
+        raise ValueError(f"layers is empty; {accepted}, at least one")
+    for k, one in enumerate(layers):
+        if len(one) != 2 or not isinstance(one[1], Neuron):
+            held = ", ".join(type(part).__name__ for part in one[:3])
+            raise ValueError(f"layers[{k}] holds {held or 'nothing'}; {accepted}")
+    return layers

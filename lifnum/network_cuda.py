@@ -10,8 +10,8 @@ import numpy as np
 
 from lifnum import device, integrators, layer_cuda, optimizers
 from lifnum.crossing import DENSE, LINEAR
-from lifnum.network import MAX_TABLE_BYTES, SimulationError
-from lifnum.spikes import SpikeTrains
+from lifnum.network import MAX_TABLE_BYTES, SimulationError, require_same_spikes, write_weights
+from lifnum.spikes import SpikeTrains, check_marks, chosen_rows
 from lifnum.steps import Steps
 
 xp = device.array_module()
@@ -51,8 +51,8 @@ class DeviceTrains:
         """The device's copy of SpikeTrains; what is on the device already as it is."""
         if isinstance(trains, cls):
             return trains
-        return cls(xp.asarray(trains.times), xp.asarray(trains.indices),
-                   xp.asarray(trains.offsets), trains.n_neurons, trains.offsets)  # fmt: skip
+        arrays = (xp.array(a) for a in (trains.times, trains.indices, trains.offsets))
+        return cls(*arrays, trains.n_neurons, trains.offsets)
 
     def host(self):
         """SpikeTrains."""
@@ -63,8 +63,8 @@ class DeviceTrains:
         return len(self.offsets) - 1
 
     def select(self, rows):
-        """The samples `rows` (host array of integers), in that order."""
-        rows = np.asarray(rows, np.int64)
+        """The samples `rows`, on the host, in that order; see SpikeTrains."""
+        rows = chosen_rows(rows, len(self))
         if self._host_offsets is None:
             self._host_offsets = device.to_host(self.offsets)
         old = self._host_offsets
@@ -80,6 +80,10 @@ class DeviceTrains:
 
     def spread(self, values):
         """The element of values (batch, n_neurons) that belongs to each spike (n,)."""
+        if values.shape != (len(self), self.n_neurons):
+            raise ValueError(
+                f"values have shape {values.shape}; accepted: {(len(self), self.n_neurons)}"
+            )
         positions = xp.arange(len(self.times), dtype=np.int64)
         return values[xp.searchsorted(self.offsets, positions, side="right") - 1, self.indices]
 
@@ -107,6 +111,7 @@ class DeviceTrains:
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool on the host, for every neuron j that spikes."""
+        check_marks(spiked, self.n_neurons)
         counts = self.counts() if self._counts is None else self._counts
         spiked |= device.to_host(counts.any(axis=0))
 
@@ -131,6 +136,14 @@ class DeviceLayer:
     def weights(self):
         """Weights (n_pre, n_post), as the host sees them: up to date, updated in place."""
         return self.mirror.host
+
+    @weights.setter
+    def weights(self, values):
+        write_weights(self.mirror.host, values, "weights of the layer")
+
+    def forget(self):
+        """There is no last forward pass any more."""
+        self.spikes = self._output = self._run = self._states = None
 
     @property
     def gradient_norm(self):
@@ -182,6 +195,7 @@ class DeviceLayer:
                 f"{np.abs(self.weights).max():g}"
             )
         self.spikes, ends, ranks = self._sorted(records, counts, n_spikes)
+        self._output = self.spikes
         self._run = inputs, steps, records, counts, ends, ranks
         self._has_pieces, self._states = keep_pieces, states if keep_states else None
         return self.spikes
@@ -226,8 +240,11 @@ class DeviceLayer:
         exact = d.code == integrators.EXACT
         # on an exact trajectory both gradients coincide, and piggyback needs no states
         adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)
+        shown, before, kept = self.spikes, self._output, (self._has_pieces, self._states)
         if adjusted and (not self._has_pieces or (input_gradient and self._states is None)):
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
+            require_same_spikes(before, self._output)
+            self.spikes = shown
         inputs, steps, records, counts, ends, ranks = self._run
         w = self.mirror.device
         batch, n = counts.shape
@@ -255,6 +272,7 @@ class DeviceLayer:
         total = d_w.sum(axis=0)
         square = xp.square(total, dtype=np.float64).sum()
         self._sums = xp.stack([square, constant.sum(dtype=np.float64)])
+        self._has_pieces, self._states = kept  # backward must not depend on an earlier one
         return total, d_in.sum(axis=0) if input_gradient else None
 
     def _per_step(self, steps, derivative):
@@ -267,11 +285,14 @@ class DeviceSGD(optimizers.SGD):
     """SGD on the layers of a network on the device."""
 
     def __init__(self, layers, learning_rate):
-        super().__init__([layer.mirror for layer in layers], learning_rate)
+        super().__init__([layer.weights for layer in layers], learning_rate)
+        self.weights = [layer.mirror for layer in layers]
+
+    _array = staticmethod(device.to_device)
 
     def step(self, gradients):
         """Update the weights by a list of gradients on the device."""
-        for w, g in zip(self.weights, gradients, strict=True):
+        for w, g in zip(self.weights, self._accepted(gradients)):
             array = w.device
             array -= array.dtype.type(self.learning_rate) * g
             w.written()
@@ -285,8 +306,11 @@ class DeviceAdam(optimizers.Adam):
         self.weights = [layer.mirror for layer in layers]
         self.m, self.v = ([device.Mirror(a) for a in arrays] for arrays in (self.m, self.v))
 
+    _array = staticmethod(device.to_device)
+
     def step(self, gradients):
         """Update the weights by a list of gradients on the device."""
+        gradients = self._accepted(gradients)
         numbers = self.numbers_of_step()
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
             arrays = w.device, g, m.device, v.device

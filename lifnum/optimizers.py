@@ -1,29 +1,94 @@
 """Optimisers on NumPy arrays, in place."""
 
+import math
+import numbers
+
 import numpy as np
 from numba import prange
 
 from lifnum.compiler import inlined_kernel, parallel_kernel
 
 
-class SGD:
+def _number(name, value, low, high, accepted):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not low <= value < high:
+        raise ValueError(f"{name} is {value!r}; accepted: {accepted}")
+    return value
+
+
+class _Optimizer:
+    """What every optimiser has: checked weights and gradients, and a learning rate."""
+
+    def __init__(self, weights, learning_rate):
+        self.weights = list(weights)
+        self.learning_rate = learning_rate
+        self._kinds = []
+        for k, w in enumerate(self.weights):
+            sound = isinstance(w, np.ndarray) and w.ndim == 2 and w.dtype.char in "fd"
+            if not sound or not w.flags.carray:
+                raise ValueError(
+                    f"weights[{k}] is a {type(w).__name__} of {getattr(w, 'dtype', 'no type')} and "
+                    f"shape {np.shape(w)}; accepted: a C-contiguous, writable array of float32 or "
+                    "float64, (n_pre, n_post)"
+                )
+            self._kinds.append((w.shape, w.dtype))
+
+    @property
+    def learning_rate(self):
+        """Finite and not negative."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self._learning_rate = _number("learning_rate", value, 0, math.inf, "a finite number >= 0")
+
+    def _accepted(self, gradients):
+        """The gradients as they fit the weights; an error before anything is updated."""
+        gradients = list(gradients)
+        if len(gradients) != len(self._kinds):
+            raise ValueError(
+                f"gradients are of {len(gradients)} layers; accepted: {len(self._kinds)}"
+            )
+        for k, (g, (shape, dtype)) in enumerate(zip(gradients, self._kinds)):
+            g = gradients[k] = self._array(g)
+            if g.shape != shape or g.dtype != dtype:
+                raise ValueError(
+                    f"gradient of layer {k} is {g.dtype} of shape {g.shape}; "
+                    f"accepted: {dtype} of shape {shape}, as its weights"
+                )
+        return gradients
+
+    @staticmethod
+    def _array(gradient):
+        """A gradient as the kernels take it."""
+        return np.require(gradient, requirements=("C", "A", "W"))
+
+
+class SGD(_Optimizer):
     """w -= learning_rate g.
 
     Parameters
     ----------
-    weights : list of ndarray
-        Updated in place by `step`.
+    weights : list of ndarray (n_pre, n_post), float32 or float64
+        C-contiguous; updated in place by `step`.
     learning_rate : float
-        May be changed between steps.
+        Not negative; may be changed between steps.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
     """
 
-    def __init__(self, weights, learning_rate):
-        self.weights = weights
-        self.learning_rate = learning_rate
-
     def step(self, gradients):
-        """Update the weights by a list of gradients of their shapes."""
-        for w, g in zip(self.weights, gradients, strict=True):
+        """Update the weights by a list of gradients of their shapes and types.
+
+        Raises
+        ------
+        ValueError
+            Other gradients; the weights are then as before.
+        """
+        for w, g in zip(self.weights, self._accepted(gradients)):
             w -= w.dtype.type(self.learning_rate) * g
 
     def state(self):
@@ -31,32 +96,46 @@ class SGD:
         return {}
 
 
-class Adam:
+class Adam(_Optimizer):
     """Adam with bias correction (Kingma & Ba 2015), one pass over memory a step.
 
     Parameters
     ----------
-    weights : list of ndarray
-        Updated in place by `step`.
+    weights : list of ndarray (n_pre, n_post), float32 or float64
+        C-contiguous; updated in place by `step`.
     learning_rate : float
-        May be changed between steps.
+        Not negative; may be changed between steps.
     beta1, beta2, epsilon : float
-        Decay rates of the moments, and the addend of the denominator.
+        Decay rates of the moments, at least 0 and below 1, and the addend of the denominator, > 0.
+
+    Raises
+    ------
+    ValueError
+        Anything else.
     """
 
     def __init__(self, weights, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-        self.weights = weights
-        self.learning_rate = learning_rate
+        super().__init__(weights, learning_rate)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            _number(name, beta, 0, 1, "at least 0, below 1")
+        _number("epsilon", epsilon, 5e-324, math.inf, "a finite number > 0")
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.m = [np.zeros_like(w) for w in weights]
         self.v = [np.zeros_like(w) for w in weights]
         self.n_steps = np.zeros((), np.int64)
 
     def step(self, gradients):
-        """Update the weights by a list of gradients of their shapes."""
-        numbers = self.numbers_of_step()
+        """Update the weights by a list of gradients of their shapes and types.
+
+        Raises
+        ------
+        ValueError
+            Other gradients; weights and moments are then as before.
+        """
+        gradients = self._accepted(gradients)
+        of_step = self.numbers_of_step()
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            _adam(w, g, m, v, *numbers)
+            _adam(w, g, m, v, *of_step)
 
     def numbers_of_step(self):
         """Count a step; (rate, keep1, take1, keep2, take2, epsilon) of its `adam_update`."""

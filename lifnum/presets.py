@@ -1,12 +1,21 @@
 """Presets: each carries every hyper-parameter of a network and its training."""
 
+import numbers
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from lifnum.losses import LOSSES
+
 _PER_LAYER = ("theta", "delta_theta", "tau_s", "tau", "max_spikes", "weights")
 
-LOSSES = ("spike-count", "ttfs")
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -55,20 +64,24 @@ class Preset:
         for name in ("hidden", "max_spikes", "batch_size", "lr_decay_every"):
             values = getattr(self, name)
             for value in values if isinstance(values, tuple) else (values,):
-                if not isinstance(value, (int, np.integer)) or value < 1:
+                if not _is_integer(value) or value < 1:
                     raise ValueError(f"{name} is {value!r}; accepted: integers >= 1")
-        if not isinstance(self.epochs, (int, np.integer)) or self.epochs < 0:
+        if not _is_integer(self.epochs) or self.epochs < 0:
             raise ValueError(f"epochs is {self.epochs!r}; accepted: an integer >= 0")
         for name in ("duration", "learning_rate", "tau_loss", "lr_decay", "window"):
             value = getattr(self, name)
-            if not 0.0 < value < np.inf:
+            if not _is_real(value) or not 0.0 < value < np.inf:
                 raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
-        if not 0.0 <= self.lr_floor < np.inf:
+        if not _is_real(self.lr_floor) or not 0.0 <= self.lr_floor < np.inf:
             raise ValueError(f"lr_floor is {self.lr_floor!r}; accepted: a finite number >= 0")
-        if not 0.0 <= self.validation_share < 1.0:
+        if not _is_real(self.validation_share) or not 0.0 <= self.validation_share < 1.0:
             raise ValueError(
                 f"validation_share is {self.validation_share!r}; accepted: at least 0, below 1"
             )
+        for name in ("target_true", "target_false"):
+            value = getattr(self, name)
+            if not _is_real(value) or not -np.inf < value < np.inf:
+                raise ValueError(f"{name} is {value!r}; accepted: a finite number")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(LOSSES)}")
         if self.optimizer not in ("adam", "sgd"):

@@ -150,6 +150,8 @@ def data_digest(data):
     for trains, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
         for array in (trains.times, trains.indices, trains.offsets, labels):
             digest.update(np.ascontiguousarray(array))
+    if data.classes is not None:
+        digest.update(data.classes)
     return digest.hexdigest()
 
 
@@ -225,7 +227,7 @@ class Run:
         n_samples = min(RASTER_SAMPLES, len(trainer.data.test))
         self.trace = TraceWriter(
             self.output, self.header, initial, trainer.data.n_classes, n_samples,
-            overwrite or resume is not None, lock, state,
+            overwrite or resume is not None, lock, state, trainer.data.classes,
         )  # fmt: skip
         if state:
             self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)

@@ -1,5 +1,8 @@
 """Spike trains of a batch: the data that travels between data sets, layers and traces."""
 
+import numbers
+import operator
+
 import numpy as np
 
 from lifnum.compiler import kernel
@@ -51,8 +54,52 @@ def _first_disorder(times, indices, offsets):
     return -1
 
 
+def chosen_rows(rows, n):
+    """The rows, below n and not negative, that an index means to NumPy: int64 (n_chosen,)."""
+    if isinstance(rows, slice):
+        return np.arange(n)[rows]
+    rows = np.asarray(rows)
+    if rows.dtype == np.bool_ and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise IndexError(
+            f"rows are {rows.dtype} of shape {rows.shape}; accepted: integers of one dimension, "
+            f"a mask of {n} booleans, or a slice"
+        )
+    if rows.size and not -n <= rows.min() <= rows.max() < n:
+        k = np.flatnonzero((rows < -n) | (rows >= n))[0]
+        raise IndexError(f"rows[{k}] is {rows[k]}; accepted: {-n} to {n - 1}, of {n} samples")
+    rows = rows.astype(np.int64)
+    return np.where(rows < 0, rows + n, rows)
+
+
+def check_marks(spiked, n_neurons):
+    """Refuse what is no array of a boolean for each neuron."""
+    if (
+        not isinstance(spiked, np.ndarray) or spiked.shape != (n_neurons,)
+        or spiked.dtype != np.bool_ or not spiked.flags.writeable
+    ):  # fmt: skip
+        raise ValueError(
+            f"spiked is a {type(spiked).__name__} of {getattr(spiked, 'dtype', 'no type')} and "
+            f"shape {np.shape(spiked)}; accepted: a writable array of {n_neurons} booleans"
+        )
+
+
+def _array(name, values, kinds, dtype):
+    """The values as an array of one dimension, of one of these kinds of types."""
+    values = np.asarray(values)
+    if values.ndim != 1 or (values.size and values.dtype.kind not in kinds):
+        raise ValueError(
+            f"{name} are {values.dtype} of shape {values.shape}; "
+            f"accepted: one dimension, convertible to {np.dtype(dtype)}"
+        )
+    return values
+
+
 class SpikeTrains:
-    """A ragged batch of spike trains, in compressed rows.
+    """A ragged batch of spike trains, in compressed rows. It never changes: arrays are copied.
+
+    Two are equal where they hold the same spikes of the same samples and number of neurons.
 
     Parameters
     ----------
@@ -75,20 +122,12 @@ class SpikeTrains:
     xp = np  # the module of its arrays
 
     def __init__(self, times, indices, offsets, n_neurons):
-        def array(name, values, kind, dtype):
-            values = np.asarray(values)
-            if values.ndim != 1 or (values.size and values.dtype.kind not in kind):
-                raise ValueError(
-                    f"{name} are {values.dtype} of shape {values.shape}; "
-                    f"accepted: one dimension, convertible to {np.dtype(dtype)}"
-                )
-            return values
-
-        times = array("times", times, "fiu", np.float64)
-        indices = array("indices", indices, "iu", np.int32)
-        offsets = array("offsets", offsets, "iu", np.int64)
-        if not 0 <= int(n_neurons) < 2**31:
-            raise ValueError(f"n_neurons is {n_neurons!r}; accepted: an integer >= 0")
+        times = _array("times", times, "fiu", np.float64)
+        indices = _array("indices", indices, "iu", np.int32)
+        offsets = _array("offsets", offsets, "iu", np.int64)
+        whole = isinstance(n_neurons, numbers.Integral) and not isinstance(n_neurons, bool)
+        if not whole or not 0 <= n_neurons < 2**31:
+            raise ValueError(f"n_neurons is {n_neurons!r}; accepted: an integer from 0 to 2^31 - 1")
         if len(indices) != len(times):
             raise ValueError(
                 f"indices have length {len(indices)}; accepted: {len(times)}, as times"
@@ -107,9 +146,9 @@ class SpikeTrains:
                 f"indices[{bad[0]}] is {indices[bad[0]]}; accepted: 0 to {n_neurons - 1}"
             )
         self._set(
-            np.ascontiguousarray(times, np.float64),
-            np.ascontiguousarray(indices, np.int32),
-            np.ascontiguousarray(offsets, np.int64),
+            np.array(times, np.float64, order="C"),
+            np.array(indices, np.int32, order="C"),
+            np.array(offsets, np.int64, order="C"),
             int(n_neurons),
         )
         k = _first_disorder(self.times, self.indices, self.offsets)
@@ -121,13 +160,40 @@ class SpikeTrains:
             )
 
     def _set(self, times, indices, offsets, n_neurons):
-        self.times, self.indices = times, indices
-        self.offsets, self.n_neurons = offsets, n_neurons
-        self._survey = None
+        for array in (times, indices, offsets):
+            array.setflags(write=False)
+        put = object.__setattr__
+        put(self, "times", times)
+        put(self, "indices", indices)
+        put(self, "offsets", offsets)
+        put(self, "n_neurons", n_neurons)
+        put(self, "_survey", None)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} of SpikeTrains can not be set; accepted: new SpikeTrains")
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return SpikeTrains, (self.times, self.indices, self.offsets, self.n_neurons)
+
+    def __eq__(self, other):
+        if not isinstance(other, SpikeTrains):
+            return NotImplemented
+        return self.n_neurons == other.n_neurons and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("offsets", "times", "indices")
+        )
+
+    __hash__ = None
 
     @classmethod
     def _trusted(cls, times, indices, offsets, n_neurons):
-        """Wrap arrays of the right types that are known to be valid."""
+        """Wrap arrays of the right types that are known to be valid; they become read-only."""
         trains = cls.__new__(cls)
         trains._set(times, indices, offsets, n_neurons)
         return trains
@@ -139,11 +205,17 @@ class SpikeTrains:
         Raises
         ------
         ValueError
-            Times that are negative or not finite, indices out of range, unequal lengths.
+            Times that are negative or not finite, indices out of range, unequal lengths, or
+            anything else that the constructor refuses.
         """
         times, indices, offsets = [], [], [0]
-        for k, (t, i) in enumerate(samples):
-            t, i = np.asarray(t, np.float64).ravel(), np.asarray(i).ravel()
+        for k, sample in enumerate(samples):
+            if not isinstance(sample, (tuple, list)) or len(sample) != 2:
+                raise ValueError(
+                    f"sample {k} is a {type(sample).__name__}; accepted: a pair (times, indices)"
+                )
+            t = _array(f"times of sample {k}", sample[0], "fiu", np.float64).astype(np.float64)
+            i = _array(f"indices of sample {k}", sample[1], "iu", np.int32)
             if len(t) != len(i):
                 raise ValueError(
                     f"sample {k} has {len(t)} times and {len(i)} indices; accepted: as many"
@@ -164,8 +236,14 @@ class SpikeTrains:
         return len(self.offsets) - 1
 
     def __getitem__(self, sample):
-        """(times, indices) of one sample."""
-        sample = range(len(self))[sample]
+        """(times, indices) of one sample, read-only."""
+        n = len(self)
+        try:
+            sample = range(n)[operator.index(sample)]
+        except (IndexError, TypeError):
+            raise IndexError(
+                f"sample is {sample!r}; accepted: an integer from {-n} to {n - 1}"
+            ) from None
         part = slice(self.offsets[sample], self.offsets[sample + 1])
         return self.times[part], self.indices[part]
 
@@ -175,8 +253,19 @@ class SpikeTrains:
         )
 
     def select(self, rows):
-        """The samples `rows` (array of integers), in that order, as new SpikeTrains."""
-        rows = np.asarray(rows, np.int64)
+        """The samples `rows`, in that order, as new SpikeTrains.
+
+        Parameters
+        ----------
+        rows : array_like of int (n,) or of bool (batch,), or slice
+            With the meaning that they have to NumPy: negative ones count from the end.
+
+        Raises
+        ------
+        IndexError
+            Out of range, or something else.
+        """
+        rows = chosen_rows(rows, len(self))
         n = int((self.offsets[rows + 1] - self.offsets[rows]).sum()) if len(rows) else 0
         times, indices = np.empty(n), np.empty(n, np.int32)
         offsets = np.zeros(len(rows) + 1, np.int64)
@@ -186,10 +275,11 @@ class SpikeTrains:
     def _surveyed(self):
         if self._survey is None:
             shape = (len(self), self.n_neurons)
-            self._survey = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, np.inf)
-            _survey(self.times, self.indices, self.offsets, *self._survey)
-            for array in self._survey:
+            survey = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, np.inf)
+            _survey(self.times, self.indices, self.offsets, *survey)
+            for array in survey:
                 array.setflags(write=False)
+            object.__setattr__(self, "_survey", survey)
         return self._survey
 
     def counts(self):
@@ -206,10 +296,16 @@ class SpikeTrains:
 
     def spread(self, values):
         """The element of values (batch, n_neurons), float64, that belongs to each spike (n,)."""
+        values = np.require(values, np.float64, ("C", "A", "W"))
+        if values.shape != (len(self), self.n_neurons):
+            raise ValueError(
+                f"values have shape {values.shape}; accepted: {(len(self), self.n_neurons)}"
+            )
         spread = np.empty(len(self.times))
         _spread(values, self.indices, self.offsets, spread)
         return spread
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool, for every neuron j that spikes in any sample."""
+        check_marks(spiked, self.n_neurons)
         _mark(self.indices, spiked)

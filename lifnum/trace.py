@@ -11,6 +11,8 @@ alone), ``created``, ``command``, ``cpu``, versions of lifnum, NumPy and Numba.
 ``weights/{initial,best,last}/<layer>``   (slots, n_pre, n_post), of which ``slot`` names the valid
     one: the other is written first, then the name changes.
 ``confusion``   (slots, n_classes, n_classes + 1): label, prediction; last column: silent output.
+``classes``   (n_classes,): the label in the data that each output neuron stands for. Labels and
+    predictions elsewhere in the trace are numbers of output neurons.
 ``raster/``   spikes of a few test samples: ``time``, ``layer`` (0: input), ``sample``, ``neuron``,
     and ``label``, ``prediction`` of each sample; ``count`` spikes are valid.
 ``status``   one of `STATUS`.
@@ -157,6 +159,8 @@ class TraceWriter:
         The claim on the path, if it is held already; the writer releases its own only.
     state : dict of ndarray, optional
         What `state` of a writer returned: the trace starts with that content.
+    classes : ndarray (n_classes,), optional
+        The label in the data of each class; 0, 1, ... by default.
 
     Raises
     ------
@@ -167,7 +171,7 @@ class TraceWriter:
     """
 
     def __init__(self, path, header, weights, n_classes, n_samples=8, overwrite=False, lock=None,
-                 state=None):  # fmt: skip
+                 state=None, classes=None):  # fmt: skip
         self.path = Path(path)
         self._file = None
         self._own_lock = None if lock else Lock(self.path)
@@ -179,7 +183,8 @@ class TraceWriter:
             self._confusion = self._raster = None
             self._changed = set()  # which of the two are to be written
             with self._writing():
-                self._create(temporary, header, weights, n_classes, n_samples)
+                classes = np.arange(n_classes) if classes is None else classes
+                self._create(temporary, header, weights, classes, n_samples)
                 self.set_weights("initial", weights)
                 self._restore(state or {})
                 os.replace(temporary, path)
@@ -189,7 +194,7 @@ class TraceWriter:
             self._release()
             raise
 
-    def _create(self, path, header, weights, n_classes, n_samples):
+    def _create(self, path, header, weights, classes, n_samples):
         file = self._file = h5py.File(path, "w", libver="latest")
         handle = file.id.get_vfd_handle()
         self._handle = handle, os.fstat(handle)
@@ -219,8 +224,10 @@ class TraceWriter:
             for k, w in enumerate(weights):
                 chunks = (1, *(max(1, n) for n in w.shape))
                 make(f"weights/{which}/{k}", (slots, *w.shape), w.dtype, chunks)
+        n_classes = len(classes)
         confusion = (2, n_classes, n_classes + 1)
         make("confusion", confusion, "i8", confusion)
+        make("classes", (n_classes,), "i8", (max(1, n_classes),), data=classes)
         number("confusion_slot", 0)
         number("raster/count", 0)
         for name, dtype in (("time", "f8"), ("layer", "i4"), ("sample", "i4"), ("neuron", "i4")):
@@ -445,6 +452,8 @@ class Trace:
     epochs, batches : dict of ndarray
         Columns by name, first axis the row.
     confusion : ndarray (n_classes, n_classes + 1)
+    classes : ndarray (n_classes,)
+        The label in the data that each output neuron stands for.
     raster : dict of ndarray
     status : str
 
@@ -578,7 +587,11 @@ class Trace:
         ------
         TraceError
             None were written, or damaged.
+        ValueError
+            Another name.
         """
+        if which not in ("initial", "best", "last"):
+            raise ValueError(f"which is {which!r}; accepted: initial, best, last")
 
         def read():
             slot = self._number(f"weights/{which}/slot")
@@ -599,6 +612,19 @@ class Trace:
         def read():
             slot = self._number("confusion_slot")
             return self._dataset("confusion", 3)[slot]
+
+        return self._guarded(read)
+
+    @property
+    def classes(self):
+        def read():
+            n = self._dataset("confusion", 3).shape[1]
+            if "classes" not in self._file:  # older traces: labels were outputs
+                return np.arange(n)
+            classes = self._dataset("classes", 1)[()]
+            if classes.dtype.kind != "i" or len(classes) != n or (np.diff(classes) <= 0).any():
+                raise TraceError(f"{self.path}: classes are no {n} rising integers")
+            return classes
 
         return self._guarded(read)
 

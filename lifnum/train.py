@@ -26,9 +26,9 @@ def _preset_lines():
     lines = ["presets (a list is one value a layer):"]
     for name, p in presets.PRESETS.items():
         weights = text([f"{kind}:{a:g}:{b:g}" for kind, a, b in p.weights])
-        loss = f"ttfs, tau-loss {p.tau_loss:g}" if p.loss == "ttfs" else (
-            f"spike-count {p.target_true:g}/{p.target_false:g}"
-        )  # fmt: skip
+        numbers = {"ttfs": f", tau-loss {p.tau_loss:g}",
+                   "spike-count": f" {p.target_true:g}/{p.target_false:g}"}  # fmt: skip
+        loss = p.loss + numbers.get(p.loss, "")
         lines += [
             f"  {name}: hidden {','.join(map(str, p.hidden))}, theta {text(p.theta)}, "
             f"tau-s {text(p.tau_s)}, tau {text(p.tau)}, max-spikes {text(p.max_spikes)},",

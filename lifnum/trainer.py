@@ -14,7 +14,7 @@ import numpy as np
 
 from lifnum import presets
 from lifnum.device import to_host
-from lifnum.losses import SpikeCount, TimeToFirstSpike
+from lifnum.losses import LOSSES, accepted_labels
 from lifnum.network import Network, Neuron, Scheme, SimulationError
 from lifnum.trace import Trace
 
@@ -95,9 +95,7 @@ def build_network(preset, scheme, weights, device="cpu"):
 
 def build_loss(preset):
     """The preset's loss."""
-    if preset.loss == "ttfs":
-        return TimeToFirstSpike(preset.tau_loss, preset.duration)
-    return SpikeCount(preset.target_true, preset.target_false)
+    return LOSSES[preset.loss](preset)
 
 
 def learning_rate(preset, epoch):
@@ -124,9 +122,15 @@ def evaluate(net, loss, trains, labels, n_classes, progress=None, count_peaks=Fa
     Returns
     -------
     Evaluation
+
+    Raises
+    ------
+    ValueError
+        Labels other than one from 0 to n_classes - 1 for each sample.
     """
     start = perf_counter()
     n = len(trains)
+    labels = accepted_labels(labels, n, n_classes)
     activity = Activity(net)
     predictions = np.empty(n, np.int64)
     total = 0.0
@@ -239,10 +243,13 @@ class Trainer:
         try:
             out = self.net.forward(inputs)
             values, d_times = self.loss(out, labels)
+            if self.net.device == "cpu":
+                self._check_loss(values)
             gradients = self.net.backward(d_times / len(rows))
             values = to_host(values)  # waits for a GPU
             norms = [layer.gradient_norm for layer in self.net.layers]
-            self._check(values, norms)
+            self._check_loss(values)
+            self._check_gradients(norms)
             self.optimizer.step(gradients)
         except SimulationError as error:
             raise SimulationError(
@@ -259,10 +266,12 @@ class Trainer:
         self.seconds += perf_counter() - start
         return float(values.mean()), correct / len(rows)
 
-    def _check(self, values, norms):
-        """Refuse a step after which the loss, moments or weights are not finite."""
+    def _check_loss(self, values):
         if not np.isfinite(values).all():
             raise SimulationError(f"the loss is not finite; {self._largest_weight()}")
+
+    def _check_gradients(self, norms):
+        """Refuse a step after which moments or weights are not finite."""
         rate = self.optimizer.learning_rate
         for layer, norm in enumerate(norms):
             if not math.isfinite(norm):
@@ -369,6 +378,8 @@ def load(path, which="last"):
     ------
     TraceError
         No such file, not a trace, or damaged.
+    ValueError
+        Other weights asked for.
     """
     with Trace(path) as trace:
         return network_of(trace.config, trace.weights(which))[0]

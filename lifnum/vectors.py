@@ -11,7 +11,7 @@ import operator
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.imputils import lower_builtin
 from numba.extending import intrinsic, models, register_model, type_callable
 
@@ -38,6 +38,11 @@ class _VectorModel(models.PrimitiveModel):
 def _pointer(context, builder, array_type, array, row, column):
     """Pointer to the vector array[row, column : column + LANES]."""
     struct = context.make_array(array_type)(context, builder, array)
+    if config.BOUNDSCHECK:
+        last = builder.add(column, ir.Constant(column.type, LANES - 1))
+        for index, axis in ((row, 0), (column, 1), (last, 1)):
+            length = builder.extract_value(struct.shape, axis)
+            cgutils.do_boundscheck(context, builder, index, length, axis)
     pointer = cgutils.get_item_pointer(
         context, builder, array_type, struct, [row, column], wraparound=False
     )

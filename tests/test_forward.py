@@ -172,7 +172,7 @@ def test_potential_starts_every_piece_below_theta(method, dtype):
     neuron = Neuron(0.5, 1.0, 1.0, 1e-2, 100_000)
     net = Network([(weights, neuron)], scheme, 2.0)
     trains = SpikeTrains.from_samples([(rng.uniform(0, 2, 40), rng.integers(0, 20, 40))], 20)
-    net._forward(trains, False, 0)
+    net._forward(net.layers, trains, False, True)
     layer = net.layers[0]
     used = int(layer._steps.first[0]) + np.arange(int(layer._steps.count[0]))
     assert (layer._states[2 * used + 1] < dtype(1.0)).all()
