@@ -110,8 +110,8 @@ def _draw_key(drawing):
         "at least: some seeds\nnever reached it": {"linestyle": "", "marker": "^", "markersize": 8,
                                                    "markerfacecolor": "white"},
     }  # fmt: skip
-    for name, options in style_of.items():
-        found[name] = axes.plot([], [], color="#444444", **options)[0]
+    for name, look in style_of.items():
+        found[name] = axes.plot([], [], color="#444444", **look)[0]
     axes.legend(found.values(), found.keys(), loc="center", ncols=2, fontsize=7)
 
 

@@ -70,9 +70,9 @@ def _encoding_seconds(dataset, data_dir, window):
     """Seconds from images to spike trains: (training set, test set); none for other data."""
     if dataset not in IMAGES:
         return 0.0, 0.0
-    images = datasets.read_images(dataset, data_dir)
+    found = datasets.read_images(dataset, data_dir)
     seconds = []
-    for part in (images[0], images[2]):
+    for part in (found[0], found[2]):
         start = perf_counter()
         encoding.latency(part, window)
         seconds.append(perf_counter() - start)

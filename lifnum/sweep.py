@@ -126,10 +126,10 @@ def jobs_of(args, rest):
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
     for seed, dataset, scheme in product(args.seeds, args.datasets, schemes):
-        options = {"dataset": dataset, "seed": seed, "method": scheme.method,
+        chosen = {"dataset": dataset, "seed": seed, "method": scheme.method,
                    "order": scheme.order, "dt": scheme.dt,
                    "interpolation": scheme.interpolation, "gradient": scheme.gradient}  # fmt: skip
-        arguments = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        arguments = [f"--{name}={value}" for name, value in chosen.items() if value is not None]
         arguments += rest
         parsed = train_parser.parse_args(arguments)
         for name in ("resume", "overwrite", "parent"):

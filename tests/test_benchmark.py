@@ -112,5 +112,5 @@ def test_random_networks_of_any_size_are_equally_active():
     for n, spikes in ((40, 75), (80, 300)):
         inputs = random_trains(20, 784, spikes, 0.1, generator)
         w = generator.uniform(-1, 1, (784, n)).astype(np.float32)
-        _, out = balanced_weights(inputs, w, neuron, scheme, 0.2)
+        _, out = balanced_weights(inputs, w, neuron, exact, 0.2)
         assert len(out.times) == pytest.approx(20 * n, rel=0.1)
