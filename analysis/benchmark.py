@@ -30,8 +30,9 @@ import numpy as np
 from analysis import benchmark_report as report
 from analysis import style
 from analysis.workers import PEERS, WorkerError, in_turn, install, lifnum, peer
-from lifnum import cli, datasets
-from lifnum.trace import environment
+from lifnum import options
+from lifnum.data import datasets, images
+from lifnum.files.environment import environment
 
 SECTIONS = ("epoch", "schemes", "scaling", "start", "memory", "threads")
 
@@ -44,7 +45,7 @@ YINYANG_WORK = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 20)}
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m analysis.benchmark",
         description="Measure seconds an epoch, share of the roofline, scaling, memory, start and, "
         "on request, other frameworks on the same work. Prints a table; writes every repetition "
@@ -59,7 +60,7 @@ def parser():
     p.add_argument("--environments", default="build/peers", metavar="DIR",
                    help="their virtual environments, installed here once (default: "
                    "build/peers)")  # fmt: skip
-    p.add_argument("--repeat", type=cli.positive(int), default=5, metavar="N",
+    p.add_argument("--repeat", type=options.positive(int), default=5, metavar="N",
                    help="repetitions; medians of fewer than 5 are not to be quoted (default: "
                    "5)")  # fmt: skip
     p.add_argument("--quick", action="store_true",
@@ -67,7 +68,7 @@ def parser():
                    "mean nothing")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR",
                    help="folder of mnist/ (default: $LIFNUM_DATA, else data)")  # fmt: skip
-    p.add_argument("--out", type=cli.out_file, metavar="FILE.h5",
+    p.add_argument("--out", type=options.out_file, metavar="FILE.h5",
                    help="default: runs/benchmark-TIME.h5; .png and .pdf beside it")  # fmt: skip
     p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return p
@@ -324,7 +325,7 @@ def main(argv=None):
         "repeat": plan.repeat, "quick": plan.quick, "dataset": plan.dataset,
     }  # fmt: skip
     if not plan.quick:
-        datasets.read_images(plan.dataset, plan.data_dir)  # fails now or not at all
+        images.read_images(plan.dataset, plan.data_dir)  # fails now or not at all
     results = measure(plan, Record(plan.out, header))
     table = report.rows(results, plan.dataset)
     if args.markdown:
@@ -339,4 +340,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.benchmark", main))
+    sys.exit(options.run("analysis.benchmark", main))

@@ -13,8 +13,11 @@ from time import perf_counter
 
 import numpy as np
 
-from lifnum import cli, datasets, device, presets
-from lifnum.trainer import Trainer
+from lifnum import options
+from lifnum.cuda import device
+from lifnum.data import datasets
+from lifnum.runs import presets
+from lifnum.runs.trainer import Trainer
 
 NETWORKS = ((800,), (4000, 4000))
 
@@ -24,7 +27,7 @@ COPY_BYTES = 2**20 if device.SIMULATED else 2**30
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m analysis.benchmark_cuda",
         description="Measure training on an NVIDIA GPU: seconds an epoch and share of the "
         "bandwidth that a copy reaches.",
@@ -33,16 +36,16 @@ def parser():
                    help="data set, with its own preset (default: mnist)")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR",
                    help="folder of the data sets (default: $LIFNUM_DATA, else data)")  # fmt: skip
-    p.add_argument("--hidden", type=cli.positive(int), nargs="+", metavar="N",
+    p.add_argument("--hidden", type=options.positive(int), nargs="+", metavar="N",
                    help="one network instead of 784-800-10 and 784-4000-4000-10")  # fmt: skip
-    p.add_argument("--batch-sizes", type=cli.positive(int), nargs="+", default=BATCHES,
+    p.add_argument("--batch-sizes", type=options.positive(int), nargs="+", default=BATCHES,
                    metavar="N", help="default: 50 500")  # fmt: skip
-    p.add_argument("--steps", type=cli.positive(int), metavar="N",
+    p.add_argument("--steps", type=options.positive(int), metavar="N",
                    help="steps to measure and to scale to an epoch (default: an epoch, of at "
                    "most 400)")  # fmt: skip
     p.add_argument("--devices", nargs="+", choices=("cuda", "cpu"), default=("cuda",),
                    help="cpu: the same on the processor (default: cuda)")  # fmt: skip
-    cli.add_scheme(p)
+    options.add_scheme(p)
     return p
 
 
@@ -88,7 +91,7 @@ def measure(trainer, n_steps):
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    scheme = cli.scheme_of(args)
+    scheme = options.scheme_of(args)
     bandwidth = None
     if "cuda" in args.devices:
         device.require()
@@ -117,4 +120,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.benchmark_cuda", main))
+    sys.exit(options.run("analysis.benchmark_cuda", main))

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from analysis import statistics, style
-from lifnum import Network, Neuron, Scheme, SpikeTrains, cli
+from lifnum import Network, Neuron, Scheme, SpikeTrains, options
 
 DURATION = 0.2
 
@@ -62,10 +62,10 @@ main = style.run(
     "Draw the membrane potential of one neuron: the exact solution, forward Euler with spike "
     "times interpolated and forward Euler with spikes on the grid.",
     draw,
-    [("--dt", {"type": cli.positive(float), "default": 0.02, "metavar": "S",
+    [("--dt", {"type": options.positive(float), "default": 0.02, "metavar": "S",
                "help": "grid step in seconds (default: 0.02)"})],
     reads=False,
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure1", main))
+    sys.exit(options.run("analysis.figure1", main))

@@ -7,8 +7,8 @@ from argparse import ArgumentTypeError
 import numpy as np
 
 from analysis import statistics, style
-from lifnum import Network, Neuron, Scheme, SpikeTrains, cli
-from lifnum.integrators import MAX_ORDER
+from lifnum import Network, Neuron, Scheme, SpikeTrains, options
+from lifnum.methods.propagators import MAX_ORDER
 
 ORDERS = (1, 2, 3, 5, 10)
 
@@ -68,11 +68,11 @@ main = style.run(
     [
         ("--order", {"type": _order, "default": 5, "metavar": "N",
                      "help": "order of the power series, 1 to 32 (default: 5)"}),
-        ("--dt", {"type": cli.positive(float), "default": 0.1, "metavar": "S",
+        ("--dt", {"type": options.positive(float), "default": 0.1, "metavar": "S",
                   "help": "length of the step in seconds (default: 0.1)"}),
     ],
     reads=False,
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure2", main))
+    sys.exit(options.run("analysis.figure2", main))

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 
 from analysis import results, statistics, style
-from lifnum import cli
-from lifnum.crossing import INTERPOLATIONS
+from lifnum import options
+from lifnum.methods.interpolation import INTERPOLATIONS
 
 
 def draw(study, interpolation="dense"):
@@ -54,4 +54,4 @@ main = style.run(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure3", main))
+    sys.exit(options.run("analysis.figure3", main))

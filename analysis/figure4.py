@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from analysis import results, statistics, style
-from lifnum import cli
+from lifnum import options
 
 GRADIENTS = ("piggyback", "adjusted")
 
@@ -124,10 +124,10 @@ main = style.run(
     [
         ("--dataset", {"metavar": "NAME",
                        "help": "data set of the runs (default: MNIST, else the first there is)"}),
-        ("--threshold", {"type": cli.positive(float), "default": 97.0, "metavar": "%",
+        ("--threshold", {"type": options.positive(float), "default": 97.0, "metavar": "%",
                          "help": "validation accuracy to reach, in percent (default: 97)"}),
     ],
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure4", main))
+    sys.exit(options.run("analysis.figure4", main))

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from analysis import results, statistics, style
-from lifnum import cli
+from lifnum import options
 
 
 def draw(study):
@@ -71,4 +71,4 @@ main = style.run(
 )
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure5", main))
+    sys.exit(options.run("analysis.figure5", main))

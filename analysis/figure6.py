@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from analysis import results, statistics, style
-from lifnum import cli
+from lifnum import options
 
 INTERPOLATIONS = ("none", "linear", "dense")
 
@@ -90,4 +90,4 @@ main = style.run(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.figure6", main))
+    sys.exit(options.run("analysis.figure6", main))

@@ -22,7 +22,7 @@ from analysis import (
     statistics,
     style,
 )
-from lifnum import cli
+from lifnum import options
 from lifnum._version import __version__
 
 # what to look at, figure by figure
@@ -252,7 +252,7 @@ def _commands(study, command):
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m analysis.report",
         description="Put all figures that the data of a study allow, and the numbers behind them, "
         "into one self-contained HTML page.",
@@ -260,9 +260,9 @@ def parser():
     p.add_argument("source", metavar="DIR",
                    help="folder of traces and transfer files, or what analysis.results made of "
                    "it")  # fmt: skip
-    p.add_argument("--out", type=cli.out_file, default="report.html", metavar="FILE",
+    p.add_argument("--out", type=options.out_file, default="report.html", metavar="FILE",
                    help="an .html file (default: report.html)")  # fmt: skip
-    p.add_argument("--threshold", type=cli.positive(float), default=97.0, metavar="%",
+    p.add_argument("--threshold", type=options.positive(float), default=97.0, metavar="%",
                    help="validation accuracy to reach in figure 4, in percent "
                    "(default: 97)")  # fmt: skip
     return p
@@ -288,4 +288,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.report", main))
+    sys.exit(options.run("analysis.report", main))

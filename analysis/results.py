@@ -17,10 +17,13 @@ import h5py
 import numpy as np
 
 from analysis import statistics
-from lifnum import cli, transfer
-from lifnum.hdf5 import one_line
-from lifnum.network import Scheme
-from lifnum.trace import ADDED, EPOCHS, Trace, TraceError, check_config
+from lifnum import options
+from lifnum.errors import TraceError
+from lifnum.files import transfers
+from lifnum.files.hdf5 import one_line
+from lifnum.files.reader import Trace, check_config
+from lifnum.files.trace import ADDED, EPOCHS
+from lifnum.scheme import Scheme
 
 SCHEMA = 1
 
@@ -50,8 +53,8 @@ TABLES = {
              "threads": "i4", "cpu": "S80"} | _LAST,
     "curves": {"run": "i4", "epoch": "f8", "train_loss": "f8", "validation_accuracy": "f8",
                "test_accuracy": "f8"},
-    "transfer": _ORIGIN | {"n_samples": "i8"} | _marked(transfer.SCHEMES),
-    "gradients": _ORIGIN | _marked(transfer.GRADIENTS),
+    "transfer": _ORIGIN | {"n_samples": "i8"} | _marked(transfers.SCHEMES),
+    "gradients": _ORIGIN | _marked(transfers.GRADIENTS),
     "notes": {"text": "S300"},
     "commands": {"text": "S300"},
 }  # fmt: skip
@@ -221,7 +224,7 @@ def _read(path):
         raise ValueError(f"damaged ({one_line(error)})") from None
     if kind == KIND:
         return {}, ""
-    if kind == transfer.KIND:
+    if kind == transfers.KIND:
         return _read_transfer(path)
     with Trace(path) as trace:
         return _read_trace(trace)
@@ -253,7 +256,7 @@ def _read_trace(trace):
     try:
         scheme = Scheme(**config["scheme"])
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
-        row |= transfer.scheme_key(scheme) | {
+        row |= transfers.scheme_key(scheme) | {
             "gradient": scheme.gradient,
             "workers": int(header.get("workers", 1)),
             "threads": int(header.get("threads", 0)),
@@ -268,7 +271,7 @@ def _read_trace(trace):
 
 
 def _read_transfer(path):
-    contents = transfer.read_transfer(path)
+    contents = transfers.read_transfer(path)
     header, config = contents.header, check_config(path, contents.header["config"])
     tables = {"transfer": contents.schemes, "gradients": contents.gradients or {}}
     found = {name: [dict(zip(columns, values)) for values in zip(*columns.values())]
@@ -347,7 +350,7 @@ def _incomplete(rows):
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m analysis.results",
         description="Gather a study, a folder of traces and transfer files, in one small file "
         "that all figures can be drawn from, or print its numbers.",
@@ -355,7 +358,7 @@ def parser():
         "ps5@0.05:linear,\nps5@0.01:dense:piggyback, exact.",
     )
     p.add_argument("source", metavar="DIR", help="folder of *.h5, or an aggregate of one")
-    p.add_argument("--out", type=cli.out_file, metavar="FILE",
+    p.add_argument("--out", type=options.out_file, metavar="FILE",
                    help="write the aggregate there")  # fmt: skip
     p.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     p.add_argument("--table", action="store_true",
@@ -386,4 +389,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.results", main))
+    sys.exit(options.run("analysis.results", main))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from lifnum.network import Scheme
+from lifnum.scheme import Scheme
 
 # names of series of some order
 _NAMES = {"euler": 1, "rk2": 2, "rk4": 4}

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
@@ -25,7 +22,8 @@ from matplotlib.ticker import (
 )
 
 from analysis import results, statistics
-from lifnum import cli
+
+matplotlib.use("Agg")
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -375,12 +373,12 @@ def run(name, description, draw, options=(), reads=True):
     """
 
     def main(argv=None):
-        p = cli.Parser(prog=f"python -m analysis.{name}", description=description)
+        p = options.Parser(prog=f"python -m analysis.{name}", description=description)
         if reads:
             p.add_argument("source", nargs="?", default="runs", metavar="DIR",
                            help="folder of traces and transfer files, or what "
                            "analysis.results made of it (default: runs)")  # fmt: skip
-        p.add_argument("--out", type=cli.out_file, default=f"{name}.png", metavar="FILE",
+        p.add_argument("--out", type=options.out_file, default=f"{name}.png", metavar="FILE",
                        help=f"PNG and PDF of this stem are written (default: "
                        f"{name}.png)")  # fmt: skip
         for flag, settings in options:

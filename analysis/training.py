@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from analysis import style
-from lifnum import cli
-from lifnum.network import Scheme
-from lifnum.trace import Trace, TraceError
+from lifnum import options
+from lifnum.errors import TraceError
+from lifnum.files.reader import Trace
+from lifnum.scheme import Scheme
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m analysis.training",
         description="Draw the course of training of one or several traces, and the spikes of one "
         "test sample of the first, into one figure.",
     )
     p.add_argument("traces", nargs="+", metavar="TRACE")
-    p.add_argument("--out", type=cli.out_file, metavar="FILE",
+    p.add_argument("--out", type=options.out_file, metavar="FILE",
                    help="PNG or PDF (default: the first trace with .png)")  # fmt: skip
-    p.add_argument("--sample", type=cli.whole, default=0, metavar="N",
+    p.add_argument("--sample", type=options.whole, default=0, metavar="N",
                    help="which of the kept test samples the raster shows (default: 0)")  # fmt: skip
     return p
 
@@ -116,4 +117,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.training", main))
+    sys.exit(options.run("analysis.training", main))

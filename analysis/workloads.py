@@ -22,11 +22,15 @@ import numpy as np
 
 from analysis import roofline
 from analysis.peers.protocol import serve
-from lifnum import cli, datasets, encoding, train, trainer
+from lifnum import options, train
+from lifnum.data import encoding, images
 from lifnum.losses import SpikeCount
-from lifnum.network import Network, Neuron, Scheme
+from lifnum.network import Network
+from lifnum.neurons.lif import Neuron
 from lifnum.optimizers import Adam
-from lifnum.run import Run, trainer_of
+from lifnum.runs import configuration
+from lifnum.runs.run import Run, trainer_of
+from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
 
 IMAGES = ("mnist", "fashion-mnist")
@@ -70,7 +74,7 @@ def _encoding_seconds(dataset, data_dir, window):
     """Seconds from images to spike trains: (training set, test set); none for other data."""
     if dataset not in IMAGES:
         return 0.0, 0.0
-    found = datasets.read_images(dataset, data_dir)
+    found = images.read_images(dataset, data_dir)
     seconds = []
     for part in (found[0], found[2]):
         start = perf_counter()
@@ -166,7 +170,7 @@ def schemes(options, named, count, warm=100):
     nets = {}
     for name, scheme in named:
         weights = [w.copy() for w in job.net.weights]
-        nets[name] = trainer.build_network(job.preset, Scheme(**scheme), weights)
+        nets[name] = configuration.build_network(job.preset, Scheme(**scheme), weights)
     optimizers = {name: Adam(net.weights, 0.0) for name, net in nets.items()}
 
     def measure():
@@ -279,4 +283,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("analysis.workloads", main))
+    sys.exit(options.run("analysis.workloads", main))

@@ -1,8 +1,11 @@
 """Spiking networks integrated by the numerical method of your choice, differentiated exactly."""
 
 from lifnum._version import __version__
-from lifnum.network import Network, Neuron, Scheme, SimulationError
+from lifnum.errors import SimulationError
+from lifnum.network import Network
+from lifnum.neurons.lif import Neuron
+from lifnum.runs.configuration import load
+from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
-from lifnum.trainer import load
 
 __all__ = ["Network", "Neuron", "Scheme", "SimulationError", "SpikeTrains", "__version__", "load"]

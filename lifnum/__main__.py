@@ -2,7 +2,7 @@
 
 import sys
 
-from lifnum import cli
+from lifnum import options
 
 PROGRAMS = """\
 programs, each with --help:
@@ -16,7 +16,7 @@ programs, each with --help:
 
 
 def main(argv=None):
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m lifnum",
         description="Spiking networks integrated by the numerical method of your choice.",
         epilog=PROGRAMS,
@@ -27,4 +27,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("lifnum", main))
+    sys.exit(options.run("lifnum", main))

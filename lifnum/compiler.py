@@ -115,8 +115,8 @@ CACHE_FOLDER = _cache_folder()
 class _Compiler(Compiler):
     """Numba's compiler, in four fifths of its time: the kernels are as fast, to the bit the same.
 
-    LLVM at its first level, for what matters is vectors already (`lifnum.vectors`); no garbage
-    collection, which costs a fifteenth and finds nothing.
+    LLVM at its first level, for what matters is vectors already (`lifnum.kernels.vectors`); no
+    garbage collection, which costs a fifteenth and finds nothing.
     """
 
     def compile_extra(self, function):

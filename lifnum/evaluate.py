@@ -8,24 +8,28 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lifnum import cli, datasets, presets, trainer
-from lifnum.network import Scheme
-from lifnum.run import data_digest, remarks, silent_output
-from lifnum.trace import Trace, environment
-from lifnum.transfer import GradientComparison, Transfer, TransferFile, weights_digest
+from lifnum import options
+from lifnum.data import dataset, datasets
+from lifnum.files.environment import environment
+from lifnum.files.reader import Trace
+from lifnum.files.transfers import TransferFile, weights_digest
+from lifnum.runs import configuration, evaluation, presets
+from lifnum.runs.run import data_digest, remarks, silent_output
+from lifnum.runs.transfer import GradientComparison, Transfer
+from lifnum.scheme import Scheme
 
 EPILOG = """\
 transfer: with any option of the grid, --gradients or --output, each network is evaluated under the
 schemes of the grid too, and compared with itself under the one it was trained with; what is not
-given is as in training. One HDF5 file a trace (see lifnum/transfer.py); after a stop the same
-command goes on with it.
+given is as in training. One HDF5 file a trace (see lifnum/files/transfers.py); after a stop the
+same command goes on with it.
 
     python -m lifnum.evaluate runs/exact.h5 --methods euler ps --orders 2 3 5 \\
         --dt 0.001 0.01 0.1 --interpolation none dense --output runs/exact-transfer.h5"""
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m lifnum.evaluate",
         description="Load the networks of traces and evaluate them: accuracy, confusion matrix, "
         "spike counts. Or transfer their weights to other schemes.",
@@ -34,18 +38,18 @@ def parser():
     p.add_argument("trace", nargs="+", help="trace of a run")
     p.add_argument("--weights", choices=("last", "best", "initial"), default="last",
                    help="which weights of the run (default: last)")  # fmt: skip
-    cli.add_grid(p, "as in training")
+    options.add_grid(p, "as in training")
     g = p.add_argument_group("transfer")
-    g.add_argument("--gradients", type=cli.positive(int), metavar="N",
+    g.add_argument("--gradients", type=options.positive(int), metavar="N",
                    help="compare gradients too: of each scheme with that of exact, on the first N "
                    "training samples, with initial and last weights")  # fmt: skip
     g.add_argument("--output", metavar="FILE",
                    help="file, or folder (default: TRACE-transfer.h5, with the data set's name "
                    "where it differs from that of the run)")  # fmt: skip
     g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
-    group = cli.add_data(p, None)
-    cli.add_threads(group)
-    cli.add_device(group)
+    group = options.add_data(p, None)
+    options.add_threads(group)
+    options.add_device(group)
     return p
 
 
@@ -86,15 +90,15 @@ def load_data(args, config, weights, digest, classes):
             f"dataset {data.name} has {data.test.n_neurons} inputs and {data.n_classes} classes; "
             f"accepted by the network: {n_inputs} and {n_classes}"
         )
-    return datasets.with_classes(data, classes)
+    return dataset.with_classes(data, classes)
 
 
 def evaluate(path, config, weights, data, classes, threads, device):
     """Evaluate under the trained scheme and print what comes out."""
-    net, loss, _ = trainer.network_of(config, weights, device)
+    net, loss, _ = configuration.network_of(config, weights, device)
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
-        result = trainer.evaluate(
+        result = evaluation.evaluate(
             net, loss, net.place(data.test), data.test_labels, data.n_classes,
             progress=bar.update, count_peaks=True,
         )  # fmt: skip
@@ -127,8 +131,8 @@ def grid_of(args, trained):
     orders = args.orders
     if orders is None and trained.method == "ps" and "ps" in methods:
         orders = [trained.order]
-    dts = args.dt or [trained.dt or cli.DEFAULT_DT]
-    return cli.grid(methods, orders, dts, args.interpolation or [trained.interpolation])
+    dts = args.dt or [trained.dt or options.DEFAULT_DT]
+    return options.grid(methods, orders, dts, args.interpolation or [trained.interpolation])
 
 
 def output_of(args, trace, dataset, trained_on):
@@ -208,10 +212,10 @@ def row_lines(rows):
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    threads = cli.set_threads(args.threads, argv)
+    threads = options.set_threads(args.threads, argv)
     lists = (args.methods, args.orders, args.dt, args.interpolation, args.gradients, args.output)
     transferring = any(option is not None for option in lists)
-    device = cli.device_of(args)
+    device = options.device_of(args)
     if transferring and device != "cpu":
         raise ValueError(f"device is {device!r}; accepted for a transfer: cpu")
     for path in args.trace:
@@ -239,4 +243,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("lifnum.evaluate", main))
+    sys.exit(options.run("lifnum.evaluate", main))

@@ -1,659 +1,237 @@
-"""CPU kernels of one layer: the forward pass and its spikes in order.
-
-A layer's work is cut into tiles of neurons, samples, and (in `adjoint`) chunks of samples, whose
-numbers depend on the problem's size alone: results do not depend on the number of threads.
-Symbols: I, u synaptic current and membrane potential; (a, c, b) propagator; h, s, rest lengths;
-w weights (n_pre, n_post), so that an input spike reads one row.
-"""
-
-import math
-from typing import NamedTuple
+"""A dense layer of neurons: room for its kernels, and what the last forward pass left."""
 
 import numpy as np
-from numba import prange
-from numba.cpython.unsafe.numbers import trailing_zeros
 
-from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
-from lifnum.crossing import DENSE, LINEAR, NONE, first_spike, has_peak
-from lifnum.integrators import (
-    PS,
-    is_square,
-    propagator,
-    remaining_propagator,
-    series_growth,
-    significant_order,
-    square_propagator,
-)
-from lifnum.steps import merge, step_end, tabulate
-from lifnum.vectors import (
-    LANES,
-    NEAR,
-    add,
-    converted,
-    filled,
-    larger,
-    load,
-    log_of_decay,
-    not_below,
-    ones,
-    series,
-    store,
-)
+from lifnum.errors import SimulationError
+from lifnum.kernels import sums, tiles
+from lifnum.kernels.lif import adjoint, dynamics, forward, potential
+from lifnum.kernels.steps import Steps
+from lifnum.methods import propagators
+from lifnum.methods.interpolation import INTERPOLATIONS, LINEAR
+from lifnum.spikes import SpikeTrains
 
-# neurons: what a step costs whatever its width is then little. Narrower tiles fit the cache of a
-# core, but two threads gain less from that than from chunks of samples on the way back.
-TILE = 832
-FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
-ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
-MAX_NEWTON = 8  # a neuron that takes more is followed alone
-TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
-BUCKET = 8  # spikes that are sorted by counting; of up to MANY that is faster than by insertion
-MANY = 128
+# the table of steps of one batch may take this much memory
+MAX_TABLE_BYTES = 8e9
 
-# One output spike; `rank` is its place in the sorted spike train. Small, for these records pass
-# through the caches four times a batch.
-SPIKE = np.dtype(
-    [
-        ("time", np.float64),
-        ("current", np.float64),  # I at the spike
-        ("decay", np.float64),  # b from the spike to the end of its step
-        ("step", np.int32),
-        ("neuron", np.int32),
-        ("rank", np.int32),
-    ],
-    align=True,
-)
-
-# The piece that a spike ends, as only the discrete adjoint and the potential on chords need it.
-PIECE = np.dtype(
-    [
-        ("current", np.float64),  # (I0, u0) where it began
-        ("potential", np.float64),
-        ("length", np.float64),
-        ("rest", np.float64),  # from its start to the end of the step
-    ]
-)
+_ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
 
 
-class Dynamics(NamedTuple):
-    """One layer's neurons and how they are integrated, as numbers; a `Method` and more.
-
-    Flat, since Numba hands no nested tuples to parallel loops.
-    """
-
-    code: int
-    order: int
-    tau_s: float
-    tau: float
-    unit: float
-    series: np.ndarray
-    interpolation: int
-    theta: float  # theta and reset = theta - delta_theta are rounded to the type of the state
-    reset: float
-    bar: float  # that the crossing flag compares with
-    max_spikes: int
-    dt: float  # at most the duration; 0: no grid
-    n_grid: int  # number of grid steps in [0, duration]; 0: no grid
-    duration: float
-    count_peaks: int  # whether peaks that no chord sees are counted
-
-
-def padded(n_post):
-    """Number of neurons that the kernels see: silent ones fill the last vector."""
-    return -(-n_post // LANES) * LANES
-
-
-def tile_width(n_post):
-    """Neurons per tile: near TILE, in equal shares, a multiple of LANES."""
-    return padded(-(-n_post // max(1, round(n_post / TILE))))
-
-
-@inlined_kernel
-def _add_row(state, now, w, row, low):
-    """Add a row of weights to I, over the neurons of a tile."""
-    for block in range(state.shape[1] // LANES):
-        j = LANES * block
-        add(state, now, j, load(w, row, low + j))
-
-
-@inlined_kernel
-def _add_rows(state, now, w, first, second, low):
-    """Two additions, one after the other, with one store: stores bound this loop."""
-    for block in range(state.shape[1] // LANES):
-        j = LANES * block
-        i0 = load(state, now, j) + load(w, first, low + j)
-        store(state, now, j, i0 + load(w, second, low + j))
-
-
-@inlined_kernel
-def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, flags):
-    """Add a row of weights, if `adding`, then one step of all neurons of a tile.
-
-    state: rows now and now + 1 hold (I, u) before, the two others receive them after. The blocks
-    of LANES neurons of which one may spike go to `blocks`, their flags, a bit a neuron, to
-    `flags`: without a branch, for which they are can not be predicted. Returns their number.
-    """
-    real = state.dtype.type
-    after = 2 - now
-    a, c, b = real(propagators[step, 0]), real(propagators[step, 1]), real(propagators[step, 2])
-    c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
-    bar = real(bar)
-    n = 0
-    for block in range(state.shape[1] // LANES):
-        j = LANES * block
-        i0, u0 = load(state, now, j), load(state, now + 1, j)
-        if adding:
-            i0 = i0 + load(w, row, low + j)
-            store(state, now, j, i0)
-        u1 = c * i0 + b * u0
-        store(state, after, j, a * i0)
-        store(state, after + 1, j, u1)
-        # a bound that overflowed may give NaN: that is flagged too
-        bits = not_below(larger(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)), bar)
-        blocks[n], flags[n] = block, bits
-        n += bits != 0
-    return n
-
-
-@inlined_kernel
-def _quiet_steps(state, now, w, indices, i, low, steps, step, last, bar, states):
-    """Steps of a tile of one vector, in registers, up to the first in which a neuron may spike.
-
-    i: their first input. Returns that step, or last, and the first input that has not acted.
-    """
-    real = state.dtype.type
-    bar = real(bar)
-    current, potential = load(state, now, 0), load(state, now + 1, 0)
-    while step < last:
-        i0, stop = current, steps.stop[step]
-        for k in range(i, stop):
-            i0 = i0 + load(w, indices[k], low)
-        if len(states) > 0:
-            store(states, 2 * step, low, i0)
-            store(states, 2 * step + 1, low, potential)
-        row = steps.propagators[step]
-        u1 = real(row[1]) * i0 + real(row[2]) * potential
-        bound = real(row[3]) * abs(i0) + real(row[4]) * abs(potential)
-        if not_below(larger(potential, u1) + bound, bar) != 0:
-            break
-        current, potential, i = real(row[0]) * i0, u1, stop
-        step += 1
-    store(state, now, 0, current)
-    store(state, now + 1, 0, potential)
-    return step, i
-
-
-@parallel_kernel
-def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states, address):
-    """Simulate a batch of input spikes; returns its output spikes, sorted by (time, neuron).
-
-    Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
-    spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
-    empty, what they ended (what no gradient of dense output of `exact` reads). tallies (5,
-    batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
-    many it suppressed a spike; whether the state overflowed; how many crossings were not resolved.
-    states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
-    address: of `sample_address`.
-
-    Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
-    no spikes where the capacity was too small or a state overflowed.
-    """
-    batch, n_tiles, capacity = spikes.shape
-    for turn in prange(batch):
-        sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
-        lanes = np.empty((ROWS * TURNS + 3, LANES))
-        room, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
-        flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
-        for tile in range(n_tiles):
-            low, high = tile * width, min((tile + 1) * width, w.shape[1])
-            n = high - low
-            call(address, (
-                d, times, offsets[sample], offsets[sample + 1], indices, w, low, high, steps,
-                sample, spikes[sample, tile], pieces[sample, tile], tallies[:, sample, tile],
-                states,
-                room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
-                scratch,
-            ))  # fmt: skip
-    totals, out_offsets = np.empty(6, np.int64), np.empty(batch + 1, np.int64)
-    _totals(tallies, steps.count, totals, out_offsets)
-    valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
-    out_times, out_indices = np.empty(out_offsets[valid]), np.empty(out_offsets[valid], np.int32)
-    for turn in prange(valid):  # a name: with an expression Numba leaves the loop to one thread
-        sample = np.int64(turn)
-        first, last = out_offsets[sample], out_offsets[sample + 1]
-        _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
-                        out_times[first:last], out_indices[first:last],
-                        np.zeros((last - first) // BUCKET + 2, np.int64),
-                        np.empty(last - first, np.int64),
-                        np.empty((1, last - first + LANES)))  # fmt: skip
-    return out_times, out_indices, out_offsets, totals
-
-
-@kernel
-def _totals(tallies, counts, totals, offsets):
-    """What a batch did: the most spikes of a tile, the neurons at the cap and suppressed, the first
-    sample that overflowed or -1, the steps, and the crossings not resolved; and where each sample's
-    spikes begin."""
-    totals[:] = 0
-    totals[3] = -1
-    offsets[0] = 0
-    for sample in range(len(counts)):
-        offsets[sample + 1] = offsets[sample]
-        for tile in range(tallies.shape[2]):
-            n = tallies[0, sample, tile]
-            offsets[sample + 1] += n
-            totals[0] = max(totals[0], n)
-            totals[1] += tallies[1, sample, tile]
-            totals[2] += tallies[2, sample, tile]
-            totals[5] += tallies[4, sample, tile]
-            if tallies[3, sample, tile] != 0 and totals[3] < 0:
-                totals[3] = sample
-        totals[4] += counts[sample]
-
-
-@inlined_kernel
-def _series_root(d, order, i, u, x, wanted):
-    """Newton's method from x for u = theta of the series, and the lanes where it may be wrong.
-
-    Where u is concave tangents lead to the root, from either side of it, unless u falls at x.
-    """
-    odd = np.uint64(0)
-    for _ in range(MAX_NEWTON):
-        value, slope = filled(0.0), filled(0.0)
-        for p in range(order, -1, -1):
-            slope = slope * x + value
-            value = value * x + (d.unit * d.series[1, p] * i + d.series[2, p] * u)
-        step = (d.theta - value) / slope
-        x = x + step
-        odd |= not_below(0.0, slope)
-        moving = ~not_below(1e-9 * x, abs(step))
-        if wanted & ~odd & moving == 0:
-            return x, odd
-    return x, odd | moving
-
-
-@inlined_kernel
-def _fire(d, theta, start, end, b_whole, n, lanes, firing):
-    """The spikes of n neurons in one step, all at once: what `first_spike` finds, turn by turn.
-
-    For dense output of `ps`, and of `exact` with tau = 2 tau_s, where u is a quadratic in 1 - b
-    (see `crossing`), in a step that decays to b_whole > NEAR. Rows 0 to 2 of lanes hold (I, u) at
-    the start of the step and u at its end. A turn writes the ROWS rows that _forward_sample reads,
-    of `exact` all but the last two, and firing[turn], a bit a neuron. Returns the neurons that are
-    no simple case, as bits.
-    """
-    by_series = d.code == PS
-    h = end - start
-    p, q = 1.0 / d.tau, 1.0 / d.tau_s
-    order = significant_order(d.order, h / d.unit)
-    # bounds of the change of u'' within the step, for series that are no quadratics
-    growth = h * series_growth(d, h) if by_series and d.order > 2 else 0.0
-    bend_i, bend_u = growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
-    i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
-    left_over = filled(h if by_series else b_whole)  # of the step: its length, or its decay
-    elapsed = filled(0.0)  # since its start, so that times keep their digits
-    odd, left = np.uint64(0), (np.uint64(1) << np.uint64(n)) - np.uint64(1)
-    turn = 0
-    while True:
-        gap = d.theta - u
-        if by_series:
-            q1 = i - p * u
-            q2 = -0.5 * (q * i + p * q1) if d.order > 1 else filled(0.0)
-            z_end = left_over
-        else:
-            q1, q2, z_end = d.tau * i - u, -d.tau * i, 1.0 - left_over
-        discriminant = q1 * q1 + 4.0 * q2 * gap
-        reached = not_below(converted(u1, theta), theta) & left
-        if growth > 0.0:
-            change = bend_i * abs(i) + bend_u * abs(u)
-            peak = not_below(z_end * (change - 2.0 * q2), q1) & not_below(q1 * z_end, gap)
-            odd |= left & not_below(2.0 * q2 + change, 0.0)  # not surely concave
-        else:
-            peak = not_below(discriminant, 0.0) & not_below(-2.0 * q2 * z_end, q1)
-        odd |= peak & left & ~reached & ~not_below(0.0, q1)
-        left = reached & ~odd
-        firing[turn] = left
-        if left == 0 or turn == TURNS:
-            firing[turn] = 0
-            return odd | left
-        z = 2.0 * gap / (q1 + math.sqrt(larger(filled(0.0), discriminant)))
-        size = q1 * q1 + abs(q2 * gap)
-        simple = not_below(size, 1e-280) & not_below(1e280, size)
-        odd |= left & (not_below(0.0, q1) | not_below(0.0, z) | ~simple)
-        row = ROWS * turn + 3
-        if by_series:
-            x = z / d.unit
-            if d.order > 2:
-                x, failed = _series_root(d, order, i, u, x, left)
-                odd |= left & failed
-                z = d.unit * x
-            odd |= left & (not_below(0.0, z) | not_below(z, z_end))
-            elapsed = elapsed + z
-            time = start + elapsed
-            store(lanes, row, 0, time - larger(filled(0.0), time - end))
-            store(lanes, row + 5, 0, z)
-            store(lanes, row + 6, 0, z_end)
-            i = series(d.series[0], order, x) * i
-            left_over = larger(filled(0.0), h - elapsed)
-            x = left_over / d.unit
-            a, b = series(d.series[0], order, x), series(d.series[2], order, x)
-            c = d.unit * series(d.series[1], order, x)
-        else:
-            b = 1.0 - z
-            odd |= left & not_below(left_over, b)
-            i, left_over = b * b * i, left_over / b
-            a, c, b = square_propagator(d, left_over, 1.0 - left_over)
-            store(lanes, row, 0, larger(filled(start), end + d.tau * log_of_decay(left_over)))
-        u = filled(d.reset)
-        u1 = c * i + b * u
-        store(lanes, row + 1, 0, i)
-        store(lanes, row + 2, 0, b)
-        store(lanes, row + 3, 0, a * i)
-        store(lanes, row + 4, 0, u1)
-        turn += 1
-
-
-@kernel
-def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, spikes, pieces,
-                    tallies, states, state, counters, flags, lanes, scratch):  # fmt: skip
-    """One tile of one sample with inputs i .. behind - 1; the first tile writes the table of steps.
-
-    The last five arrays are scratch. Returns tallies[0], for `call`.
-    """
-    if low == 0:
-        merge(d, times, i, behind, sample, steps)
-        tabulate(d, steps, sample, lanes)
-    state[:] = 0
-    counters[:] = 0
-    emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]
-    firing = flags[len(flags) - TURNS - 1 :]
-    n = high - low
-    real = w.dtype.type
-    theta = real(d.theta)
-    delta = d.theta - d.reset
-    n_spikes, n_unresolved = 0, 0
-    first = steps.first[sample]
-    last = first + steps.count[sample]
-    # numbers as literals would have the inlined kernels compiled once more
-    now, nothing = np.int64(0), np.int32(0)
-    following = first
-    while following < last:
-        if n == LANES:
-            following, i = _quiet_steps(
-                state, now, w, indices, i, low, steps, following, last, d.bar, states
-            )
-            if following == last:
-                break
-        step = following
-        following += 1
-        stop = steps.stop[step]
-        while i + 2 < stop:
-            _add_rows(state, now, w, indices[i], indices[i + 1], low)
-            i += 2
-        if i + 1 < stop:
-            _add_row(state, now, w, indices[i], low)
-            i += 1
-        if i < stop:
-            n_blocks = _advance(
-                state, now, True, w, indices[i], low, steps.propagators, step, d.bar, blocks, flags
-            )
-            i += 1
-        else:
-            n_blocks = _advance(
-                state, now, False, w, nothing, low, steps.propagators, step, d.bar, blocks, flags
-            )
-        if len(states) > 0:
-            for block in range(n // LANES):
-                j = LANES * block
-                store(states, 2 * step, low + j, load(state, now, j))
-                store(states, 2 * step + 1, low + j, load(state, now + 1, j))
-        before, now = now, 2 - now
-        if n_blocks == 0:
-            continue
-        start, end = steps.start[step], step_end(d, steps, step, last)
-        n_found = 0
-        for k in range(n_blocks):
-            bits = flags[k]
-            while bits != 0:
-                found[n_found] = LANES * blocks[k] + np.int64(trailing_zeros(bits))
-                n_found += 1
-                bits &= bits - np.uint64(1)
-        b_whole = steps.propagators[step, 2]
-        together = (
-            n_found >= FEW
-            and d.interpolation == DENSE
-            and (d.code == PS or (is_square(d) and b_whole > NEAR))
+def write_weights(w, values, name):
+    """Write values into the weights w, if they are of their shape."""
+    values = np.asarray(values)
+    if values.shape != w.shape or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} are {values.dtype} of shape {values.shape}; accepted: numbers of shape "
+            f"{w.shape}, which are written into the weights"
         )
-        odd = np.uint64(0)
-        for k in range(n_found):
-            j = found[k]
-            lane = k % LANES
-            if together and lane == 0:
-                m = min(LANES, n_found - k)
-                for other in range(m):
-                    lanes[0, other] = state[before, found[k + other]]
-                    lanes[1, other] = state[before + 1, found[k + other]]
-                    lanes[2, other] = state[now + 1, found[k + other]]
-                odd = _fire(d, theta, start, end, b_whole, m, lanes, firing)
-            if suppressed[j] != 0:
-                continue
-            if together and (odd >> np.uint64(lane)) & np.uint64(1) == 0:
-                m = 0
-                while (firing[m] >> np.uint64(lane)) & np.uint64(1) != 0:
-                    m += 1
-                if emitted[j] + m <= d.max_spikes and n_spikes + m <= len(spikes):
-                    for turn in range(m):
-                        row = ROWS * turn + 3
-                        q = spikes[n_spikes]
-                        q.time, q.step, q.neuron = lanes[row, lane], step, low + j
-                        q.current, q.decay = lanes[row + 1, lane], lanes[row + 2, lane]
-                        if len(pieces) > 0:
-                            piece = pieces[n_spikes]
-                            piece.current, piece.potential = lanes[0, lane], lanes[1, lane]
-                            piece.length, piece.rest = lanes[row + 5, lane], lanes[row + 6, lane]
-                            lanes[0, lane], lanes[1, lane] = lanes[row + 1, lane], d.reset
-                        n_spikes += 1
-                    if m > 0:
-                        emitted[j] += m
-                        row = ROWS * (m - 1) + 3
-                        state[now, j] = real(lanes[row + 3, lane])
-                        state[now + 1, j] = real(lanes[row + 4, lane])
-                    continue
-            i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
-            i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
-            if d.interpolation == NONE:
-                if state[now + 1, j] < theta:
-                    continue
-                if emitted[j] == d.max_spikes:
-                    suppressed[j] = 1
-                    continue
-                emitted[j] += 1
-                state[now + 1, j] = real(u1 - delta)
-                n_unresolved += state[now + 1, j] >= theta
-                if n_spikes < len(spikes):
-                    q = spikes[n_spikes]
-                    q.time, q.current, q.step, q.neuron = end, i1, step, low + j
-                    q.decay = 1.0
-                n_spikes += 1
-                continue
-            h, elapsed, b1, spiked = end - start, 0.0, b_whole, False
-            rest = h
-            while True:
-                s, a, c, b = first_spike(
-                    d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
-                    scratch,
-                )  # fmt: skip
-                if s < 0.0:
-                    if d.count_peaks != 0 and emitted[j] < d.max_spikes:
-                        n_unresolved += has_peak(d, d.theta, i0, u0, rest, scratch)
-                    break
-                if emitted[j] == d.max_spikes:
-                    suppressed[j] = 1
-                    break
-                emitted[j] += 1
-                spiked = True
-                elapsed = min(elapsed + s, h) if s < rest else h
-                if n_spikes < len(spikes):
-                    q = spikes[n_spikes]
-                    q.time = min(start + elapsed, end) if s < rest else end
-                    q.current, q.step, q.neuron = a * i0, step, low + j
-                if n_spikes < len(pieces):
-                    piece = pieces[n_spikes]
-                    piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                i0, u0, rest = a * i0, d.reset, h - elapsed
-                a, c, b1 = remaining_propagator(d, rest, b1, b)
-                i1, u1 = a * i0, c * i0 + b1 * u0
-                if n_spikes < len(spikes):
-                    spikes[n_spikes].decay = b1
-                n_spikes += 1
-            if spiked:
-                state[now, j], state[now + 1, j] = real(i1), real(u1)
-    finite, n_capped, n_suppressed = True, 0, 0
-    for j in range(n):
-        finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
-        n_capped += emitted[j] == d.max_spikes
-        n_suppressed += suppressed[j]
-    tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
-    tallies[4] = n_unresolved
-    return n_spikes
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} hold NaN or inf; accepted: finite numbers")
+    w[...] = values
 
 
-def sample_address(d, steps, dtype):
-    """Address of `_forward_sample` for weights of this dtype."""
-    numbers, reals = np.empty((2, 2), np.int64), np.empty((0, 0), dtype)
-    return address_of(
-        _forward_sample, d, np.empty(0), 0, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0,
-        np.empty(0, SPIKE), np.empty(0, PIECE), numbers[:, 0], reals, reals,
-        np.empty((0, 0), np.int32), np.empty(0, np.uint64), np.empty((0, 0)), np.empty(0),
-    )  # fmt: skip
+def require_same_spikes(before, after):
+    """Refuse a gradient where the layer, simulated once more, has other spikes."""
+    same = len(before.times) == len(after.times) and all(
+        bool((getattr(before, name) == getattr(after, name)).all())
+        for name in ("offsets", "times", "indices")
+    )
+    if not same:
+        raise ValueError(
+            "weights were changed after forward, and with them the spikes; accepted: the same "
+            "weights, or forward again before backward"
+        )
 
 
-@kernel
-def _collect_sample(duration, spikes, counts, offset, times, indices, place, source, keys):
-    """One sample; place (n / BUCKET + 2,), zeros, source (n,), keys (1, n + LANES) are scratch."""
-    n = len(times)
-    if n == 0:
-        return
-    # by time into buckets of BUCKET spikes on average
-    n_buckets = -(-n // BUCKET)
-    scale = min(n_buckets / duration, 1e308)
-    for tile in range(len(counts)):
-        for slot in range(counts[tile]):
-            place[min(int(spikes[tile, slot].time * scale), n_buckets - 1) + 1] += 1
-    for bucket in range(n_buckets):
-        place[bucket + 1] += place[bucket]
-    for tile in range(len(counts)):
-        for slot in range(counts[tile]):
-            time = spikes[tile, slot].time
-            bucket = min(int(time * scale), n_buckets - 1)
-            to = place[bucket]
-            place[bucket] += 1
-            keys[0, to], source[to] = time, tile << 32 | slot
-    keys[0, n:] = np.inf
-    if _rank_in_buckets(spikes, offset, times, indices, place[:n_buckets], source, keys):
-        return
-    for k in range(n):
-        q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
-        times[k], indices[k] = q.time, q.neuron
-    # insertion finishes it; should times be too clustered for buckets, wider gaps come first
-    gap = 1 if _inversions_are_few(times) else n // 2
-    while gap > 0:
-        for k in range(gap, n):
-            time, index, origin = times[k], indices[k], source[k]
-            to = k
-            while to >= gap and _later(times, indices, source, to - gap, time, index, origin):
-                times[to], indices[to] = times[to - gap], indices[to - gap]
-                source[to] = source[to - gap]
-                to -= gap
-            times[to], indices[to], source[to] = time, index, origin
-        gap = int(gap / 2.2) if gap > 4 else gap // 2
-    for k in range(n):
-        spikes[source[k] >> 32, source[k] & 0xFFFFFFFF].rank = offset + k
+class Layer:
+    """A dense layer and what its last forward pass left: see `Network.layers`.
 
-
-@kernel
-def _rank_in_buckets(spikes, offset, times, indices, ends, source, keys):
-    """Finish the sort: the place of a spike in its bucket is the number of those before it.
-
-    ends: of the buckets, in keys and source. Returns False, the sort unfinished, where a bucket
-    has more than MANY spikes or two of its times are equal.
+    Attributes
+    ----------
+    weights : ndarray (n_pre, n_post), float32 or float64
+        Assigning to it writes into it.
+    neuron : Neuron
+    spikes : SpikeTrains
+        Output of the last forward pass; None where there is none, or it failed.
+    n_capped, n_suppressed : int
+        Neurons at the cap of spikes, and those whose next spike it suppressed, over the batch.
+    n_unresolved : int or None
+        Crossings that the interpolation did not resolve, over the batch: under `none`, which gives
+        at most one spike a step, spikes after whose reset u was still at or above theta; under
+        `linear`, peaks of the method's dense output above theta that no chord saw (only where
+        `Network.forward` was asked to count them, on the CPU; None elsewhere); 0 under `dense`.
+    n_steps : int
+        Sub-intervals of the last forward pass, over the batch.
+    n_constant : int
+        Spikes that passed no gradient in the last backward pass, because u did not rise at them.
+    gradient_norm : float
+        Euclidean norm of the gradient of the weights in the last backward pass.
     """
-    first = 0
-    for last in ends:
-        if last - first > MANY:
-            return False
-        n_lanes = -(-(last - first) // LANES) * LANES  # what follows the bucket is later
-        for k in range(first, last):
-            time = keys[0, k]
-            not_before, not_after = 0, 0
-            for block in range(first, last, LANES):
-                not_before += ones(not_below(load(keys, 0, block), time))
-                not_after += ones(not_below(time, load(keys, 0, block)))
-            if not_before + not_after != n_lanes + 1:
-                return False
-            to = first + n_lanes - not_before
-            q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
-            times[to], indices[to], q.rank = time, q.neuron, offset + to
-        first = last
-    return True
 
+    def __init__(self, weights, neuron, scheme, duration):
+        self._weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
+        self.neuron = neuron
+        self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
+        self.spikes = None
+        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
+        self.gradient_norm = 0.0
+        n_padded = tiles.padded(weights.shape[1])
+        self._padded = None  # weights as the kernels see them, where that is not as they are
+        if n_padded != weights.shape[1]:
+            self._padded = np.zeros((len(weights), n_padded), weights.dtype)
+        self.width = tiles.tile_width(n_padded)
+        self.n_tiles = -(-n_padded // self.width) if self.width else 0
+        self._capacity = min(2, neuron.max_spikes) * self.width + 64
+        self._table = self._slots = self._pieces = self._chunks = None
+        self._run = self._steps = self._states = None
 
-@inlined_kernel
-def _later(times, indices, source, k, time, index, origin):
-    """Whether spike k comes after (time, index, origin)."""
-    if times[k] != time:
-        return times[k] > time
-    return indices[k] > index or (indices[k] == index and source[k] > origin)
+    @property
+    def weights(self):
+        return self._weights
 
+    @weights.setter
+    def weights(self, values):
+        write_weights(self._weights, values, "weights of the layer")
 
-@kernel
-def _inversions_are_few(times):
-    """Whether no spike stands behind one that is later, further back than insertion can afford."""
-    latest = 0
-    for k in range(1, len(times)):
-        if times[k] >= times[latest]:
-            latest = k
-        elif k - latest > 64:
-            return False
-    return True
+    def forget(self):
+        """There is no last forward pass any more."""
+        self.spikes = self._run = self._steps = self._states = None
 
+    def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
+        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
 
-@parallel_kernel
-def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
-    """Fill u (batch, n_post, times) with the membrane potential, right-continuous at spikes."""
-    for sample in prange(len(steps.count)):
-        first = steps.first[sample]
-        last = first + steps.count[sample]
-        for k in range(len(times)):
-            step = first + np.searchsorted(steps.start[first:last], times[k], side="right") - 1
-            if step < first:
-                u[sample, :, k] = 0.0
-                continue
-            start, end = steps.start[step], step_end(d, steps, step, last)
-            for j in range(u.shape[1]):
-                i0, u0 = np.float64(states[2 * step, j]), np.float64(states[2 * step + 1, j])
-                u[sample, j, k] = _inside(d, i0, u0, times[k] - start, end - start)
-            for tile in range(counts.shape[1]):
-                for slot in range(counts[sample, tile]):
-                    q = spikes[sample, tile, slot]
-                    if q.step != step or times[k] < q.time:
-                        continue
-                    if d.interpolation == NONE:
-                        u[sample, q.neuron, k] -= d.theta - d.reset
-                    else:
-                        rest = end - q.time
-                        if d.interpolation == LINEAR:
-                            piece = pieces[sample, tile, slot]
-                            rest = piece.rest - piece.length
-                        s = min(times[k] - q.time, rest)
-                        u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
+        `backward` of the discrete adjoint needs the pieces of steps that spikes end, and the
+        states too where it goes on to the inputs.
+        """
+        d, batch = self.dynamics, len(inputs)
+        on_chords = d.interpolation == LINEAR
+        if on_chords and count_peaks:  # then the flag of a crossing is that of dense output
+            rounding = 8.0 * float(np.finfo(self.dtype).eps)
+            d = d._replace(count_peaks=1, bar=d.bar * (1.0 - rounding))
+        w = self._kernel_weights()
+        steps = self._room_for_steps(inputs)
+        shape = (batch, self.n_tiles)
+        tallies = np.empty((5, *shape), np.int64)
+        states = np.empty((2 * len(steps.start) if keep_states else 0, w.shape[1]), w.dtype)
+        address = self._address(forward.sample_address, w, steps)
+        while True:
+            slots = self._slots
+            if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
+                slots = self._slots = np.empty((*shape, self._capacity), dynamics.SPIKE)
+            slots = slots[:batch]
+            pieces = self._pieces
+            if not keep_pieces:
+                pieces = np.empty((*shape, 0), dynamics.PIECE)
+            elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
+                pieces = self._pieces = np.empty(slots.shape, dynamics.PIECE)
+            pieces = pieces[:batch]
+            times, indices, offsets, totals = forward.forward(
+                d, inputs.times, inputs.offsets, inputs.indices, w, self.width,
+                steps, slots, pieces, tallies, states, address,
+            )  # fmt: skip
+            most, self.n_capped, self.n_suppressed, bad, self.n_steps, unresolved = totals.tolist()
+            self.n_unresolved = None if on_chords and not count_peaks else unresolved
+            if most <= slots.shape[2]:
+                break
+            self._capacity = most + most // 4
+        if bad >= 0:
+            raise SimulationError(
+                f"sample {bad}: the state of a neuron is not finite; largest weight "
+                f"{np.abs(self.weights).max():g}"
+            )
+        self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
+        self._run = inputs, self.spikes, slots, pieces, tallies[0]
+        self._steps = steps
+        self._states = states if keep_states else None
+        return self.spikes
 
+    def _address(self, find, w, steps):
+        if (find, w.dtype) not in _ADDRESSES:
+            _ADDRESSES[find, w.dtype] = find(self.dynamics, steps, w.dtype)
+        return _ADDRESSES[find, w.dtype]
 
-@kernel
-def _inside(d, i0, u0, s, h):
-    """u at s in a piece of length h: on the chord for `linear`, dense output otherwise."""
-    if d.interpolation == LINEAR:
-        a, c, b = propagator(d, h)
-        return u0 + (c * i0 + b * u0 - u0) * (s / h) if h > 0.0 else u0
-    a, c, b = propagator(d, s)
-    return c * i0 + b * u0
+    def _kernel_weights(self):
+        """The weights as they are now, as wide as the kernels see them."""
+        w = self._weights
+        if w.shape != self.shape or w.dtype != self.dtype:  # an array's own may be assigned to
+            raise ValueError(
+                f"weights have become {w.dtype} of shape {w.shape}; accepted: {self.dtype} of "
+                f"shape {self.shape}, as they were"
+            )
+        if self._padded is None:
+            return w
+        self._padded[:, : w.shape[1]] = w
+        return self._padded
+
+    def _room_for_steps(self, inputs):
+        """An empty table of steps, large enough for these inputs."""
+        d, batch = self.dynamics, len(inputs)
+        most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
+        if 80.0 * most > MAX_TABLE_BYTES:
+            raise ValueError(
+                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
+                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
+            )
+        if self._table is None or len(self._table[0]) < most:
+            self._table = (
+                np.empty(most),
+                np.empty(most, np.int64),
+                np.empty(most, np.uint8),
+                np.empty((most, 5)),
+            )
+        return Steps(np.empty(batch, np.int64), np.zeros(batch, np.int64), *self._table)
+
+    def backward(self, d_times, gradient, input_gradient):
+        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
+        d = self.dynamics
+        exact = d.code == propagators.EXACT
+        # on an exact trajectory both gradients coincide, and piggyback needs no states
+        adjusted = gradient == "adjusted" and not (
+            exact and d.interpolation == INTERPOLATIONS["dense"]
+        )
+        no_pieces = self._run[3].shape[2] == 0
+        missing = no_pieces or (input_gradient and self._states is None)
+        if adjusted and missing:
+            run, kept, n_unresolved = self._run, self._states, self.n_unresolved
+            self.forward(run[0], keep_pieces=True, keep_states=input_gradient)
+            self.n_unresolved = n_unresolved
+            require_same_spikes(run[1], self.spikes)
+        inputs, _, slots, pieces, counts = self._run
+        n_chunks = sums.chunks(len(inputs), self.n_tiles)
+        w = self._kernel_weights()
+        total = np.empty(self.weights.shape, w.dtype)
+        if n_chunks == 1 and self._padded is None:
+            d_w = total[None]
+        else:
+            if self._chunks is None or len(self._chunks) != n_chunks:
+                self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
+            d_w = self._chunks
+        d_in = np.empty((self.n_tiles, len(inputs.times) if input_gradient else 0))
+        common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
+        fresh = np.ones((n_chunks, self.n_tiles, len(w)), np.bool_)
+        after = d_times, d_w, fresh, total, d_in
+        if adjusted:
+            states = self._states
+            if states is None:
+                states = np.empty((0, 0), self.weights.dtype)
+            address = self._address(adjoint.adjusted_address, w, self._steps)
+            results = adjoint.backward_adjusted(
+                *common, slots, pieces, counts, states, *after, address
+            )
+        else:
+            address = self._address(adjoint.piggyback_address, w, self._steps)
+            results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
+        self.gradient_norm, self.n_constant = results
+        if adjusted and missing:  # what backward gives must not depend on an earlier one
+            self._run, self._states = (*self._run[:3], run[3], counts), kept
+        if not input_gradient:
+            return total, None
+        return total, d_in[0] if len(d_in) == 1 else d_in.sum(axis=0)
+
+    def potential(self, times):
+        """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
+        _, _, slots, pieces, counts = self._run
+        u = np.empty((len(counts), self.weights.shape[1], len(times)))
+        potential.membrane_potential(
+            self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
+        )
+        return u

@@ -1,21 +1,18 @@
-"""Neuron, Scheme and Network: what a user composes. Strings and options end here."""
+"""Network: layers in a row, forward and backward."""
 
-import math
-import numbers
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from lifnum import adjoint, integrators, layer
-from lifnum.crossing import DENSE, INTERPOLATIONS, LINEAR, NONE
-from lifnum.device import require as require_gpu
-from lifnum.device import to_device, to_host
+from lifnum.cuda.device import require as require_gpu
+from lifnum.cuda.device import to_device, to_host
+from lifnum.errors import SimulationError, _is_integer, _positive
+from lifnum.layer import Layer, write_weights
+from lifnum.neurons.lif import Neuron
 from lifnum.optimizers import OPTIMIZERS
+from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
-from lifnum.steps import Steps, grid_steps
-
-GRADIENTS = ("adjusted", "piggyback")
 
 DEVICES = ("cpu", "cuda")
 
@@ -23,50 +20,6 @@ MAX_STEPS = 1e8
 
 # of the state in a time constant, relative: measured errors of spike times are a tenth of it
 MAX_ROUNDING = 1e-3
-
-# the table of steps of one batch may take this much memory
-MAX_TABLE_BYTES = 8e9
-
-_ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
-
-
-class SimulationError(ArithmeticError):
-    """A state or gradient overflowed; the message names layer and sample."""
-
-
-def _positive(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def write_weights(w, values, name):
-    """Write values into the weights w, if they are of their shape."""
-    values = np.asarray(values)
-    if values.shape != w.shape or values.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{name} are {values.dtype} of shape {values.shape}; accepted: numbers of shape "
-            f"{w.shape}, which are written into the weights"
-        )
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} hold NaN or inf; accepted: finite numbers")
-    w[...] = values
-
-
-def require_same_spikes(before, after):
-    """Refuse a gradient where the layer, simulated once more, has other spikes."""
-    same = len(before.times) == len(after.times) and all(
-        bool((getattr(before, name) == getattr(after, name)).all())
-        for name in ("offsets", "times", "indices")
-    )
-    if not same:
-        raise ValueError(
-            "weights were changed after forward, and with them the spikes; accepted: the same "
-            "weights, or forward again before backward"
-        )
 
 
 class _Weights(tuple):
@@ -78,375 +31,6 @@ class _Weights(tuple):
         if not _is_integer(k):
             raise ValueError(f"weights are assigned to layer {k!r}; accepted: an integer")
         write_weights(self[k], values, f"weights of layer {k}")
-
-
-@dataclass(frozen=True)
-class Neuron:
-    """Current-based leaky integrate-and-fire neuron (Bacho & Chu 2023).
-
-    dI/dt = -I / tau_s, I jumps by w at each input spike; du/dt = -u / tau + I, u jumps by
-    -delta_theta when it reaches theta from below, which is an output spike.
-
-    Parameters
-    ----------
-    tau_s, tau : float
-        Synaptic and membrane time constants, in the unit of all times (seconds in the presets).
-    theta : float
-        Threshold.
-    delta_theta : float, optional
-        Height of the reset; theta by default.
-    max_spikes : int
-        Cap on the spikes of one neuron in one sample, at least 1.
-
-    Raises
-    ------
-    ValueError
-        A parameter out of its range.
-    """
-
-    tau_s: float = 0.130
-    tau: float = 0.260
-    theta: float = 0.2
-    delta_theta: float | None = None
-    max_spikes: int = 30
-
-    def __post_init__(self):
-        if self.delta_theta is None:
-            object.__setattr__(self, "delta_theta", self.theta)
-        for name in ("tau_s", "tau", "theta", "delta_theta"):
-            _positive(name, getattr(self, name))
-        if not _is_integer(self.max_spikes) or self.max_spikes < 1:
-            raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How the neurons are integrated and differentiated.
-
-    Parameters
-    ----------
-    method : str
-        exact, euler, rk2, rk4, ps (Parker-Sochacki), backward-euler, trapezoidal or
-        exponential-euler.
-    order : int, optional
-        Order of ps, 1 to 32; the other methods have their own.
-    dt : float, optional
-        Grid step; not needed by exact, unless interpolation is none.
-    interpolation : {"dense", "linear", "none"}
-        Spike times at the root of the method's dense output, on the chord of the step, or
-        rounded to the grid.
-    gradient : {"adjusted", "piggyback"}, optional
-        The exact adjoint of the computation, or the analytical adjoint on the numerical
-        trajectory. Default: adjusted; piggyback where interpolation is none.
-
-    Raises
-    ------
-    ValueError
-        An unknown name, a missing or superfluous order or dt, or adjusted with none.
-    """
-
-    method: str = "exact"
-    order: int | None = None
-    dt: float | None = None
-    interpolation: str = "dense"
-    gradient: str | None = None
-
-    def __post_init__(self):
-        def refuse(name, accepted):
-            raise ValueError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}")
-
-        def one_of(name, accepted):
-            if not isinstance(getattr(self, name), str) or getattr(self, name) not in accepted:
-                refuse(name, ", ".join(accepted))
-
-        one_of("method", integrators.METHODS)
-        one_of("interpolation", INTERPOLATIONS)
-        if self.gradient is None:
-            default = "piggyback" if self.interpolation == "none" else "adjusted"
-            object.__setattr__(self, "gradient", default)
-        one_of("gradient", GRADIENTS)
-        if self.gradient == "adjusted" and self.interpolation == "none":
-            refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
-        fixed_order = integrators.METHODS[self.method][1]
-        if self.method == "ps":
-            if not _is_integer(self.order) or not 1 <= self.order <= integrators.MAX_ORDER:
-                refuse("order", f"an integer from 1 to {integrators.MAX_ORDER} for method 'ps'")
-        elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
-            refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
-        if self.dt is not None:
-            _positive("dt", self.dt)
-        elif self.method != "exact":
-            refuse("dt", f"a finite number > 0 for method {self.method!r}")
-        elif self.interpolation == "none":
-            refuse("dt", "a finite number > 0 where interpolation is 'none'")
-
-    @property
-    def label(self):
-        """Short name for files and legends, such as ``ps3-dt0.01-linear``."""
-        parts = [self.method + (str(self.order) if self.method == "ps" else "")]
-        if self.dt is not None:
-            parts.append(f"dt{self.dt:g}")
-        if self.interpolation != "dense":
-            parts.append(self.interpolation)
-        elif self.gradient == "piggyback":
-            parts.append("piggyback")
-        if self.interpolation == "linear" and self.gradient == "piggyback":
-            parts.append("piggyback")
-        return "-".join(parts)
-
-    @property
-    def convergence_order(self):
-        """Order at which the end of a step converges; inf for exact."""
-        code, order = integrators.METHODS[self.method]
-        return (order or self.order) if code == integrators.PS else (
-            integrators.CONVERGENCE_ORDER[self.method]
-        )  # fmt: skip
-
-    def dynamics(self, neuron, duration, dtype):
-        """The numbers that the kernels take for a layer of these neurons."""
-        method = integrators.method(self.method, self.order, neuron.tau_s, neuron.tau)
-        interpolation = INTERPOLATIONS.get(self.interpolation)
-        if interpolation not in (NONE, LINEAR, DENSE):
-            raise ValueError(
-                f"interpolation is {self.interpolation!r}, code {interpolation}; "
-                "accepted: none, linear, dense"
-            )
-        theta, reset = dtype.type(neuron.theta), dtype.type(neuron.theta - neuron.delta_theta)
-        if not (0 < theta < math.inf and math.isfinite(reset) and reset < theta):
-            raise ValueError(
-                f"theta {neuron.theta!r} with delta_theta {neuron.delta_theta!r} has no reset "
-                f"below theta in {dtype}; accepted: both within the range of {dtype}"
-            )
-        dt = min(float(self.dt or 0.0), float(duration))
-        n_grid = grid_steps(dt, float(duration)) if self.dt is not None else 0
-        # no crossing may go unflagged for the rounding of the flag's own terms
-        rounding = 8.0 * np.finfo(dtype).eps if self.interpolation == "dense" else 0.0
-        return layer.Dynamics(
-            *method,
-            interpolation,
-            float(theta),
-            float(reset),
-            float(theta) * (1.0 - float(rounding)),
-            int(neuron.max_spikes),
-            dt,
-            n_grid,
-            float(duration),
-            0,
-        )
-
-    def is_stable(self, neuron, duration):
-        """Whether no decay of the neuron grows over a full step of the grid."""
-        if self.dt is None:
-            return True
-        method = integrators.method(self.method, self.order, neuron.tau_s, neuron.tau)
-        a, _, b = integrators.propagator(method, min(self.dt, duration))
-        return abs(a) <= 1.0 and abs(b) <= 1.0
-
-    def rounding(self, neuron, duration, dtype):
-        """Bound of what a state of this type loses by rounding in a time constant, relative.
-
-        The decay of a step of length dt is 1 - dt / tau, rounded: over the tau / dt steps of a
-        time constant, or those of the duration, half a unit in the last place each.
-        """
-        if self.dt is None:
-            return 0.0
-        steps = min(duration, max(neuron.tau_s, neuron.tau)) / self.dt
-        return 0.5 * float(np.finfo(dtype).eps) * steps
-
-
-class Layer:
-    """A dense layer and what its last forward pass left: see `Network.layers`.
-
-    Attributes
-    ----------
-    weights : ndarray (n_pre, n_post), float32 or float64
-        Assigning to it writes into it.
-    neuron : Neuron
-    spikes : SpikeTrains
-        Output of the last forward pass; None where there is none, or it failed.
-    n_capped, n_suppressed : int
-        Neurons at the cap of spikes, and those whose next spike it suppressed, over the batch.
-    n_unresolved : int or None
-        Crossings that the interpolation did not resolve, over the batch: under `none`, which gives
-        at most one spike a step, spikes after whose reset u was still at or above theta; under
-        `linear`, peaks of the method's dense output above theta that no chord saw (only where
-        `Network.forward` was asked to count them, on the CPU; None elsewhere); 0 under `dense`.
-    n_steps : int
-        Sub-intervals of the last forward pass, over the batch.
-    n_constant : int
-        Spikes that passed no gradient in the last backward pass, because u did not rise at them.
-    gradient_norm : float
-        Euclidean norm of the gradient of the weights in the last backward pass.
-    """
-
-    def __init__(self, weights, neuron, scheme, duration):
-        self._weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
-        self.neuron = neuron
-        self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
-        self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
-        self.gradient_norm = 0.0
-        n_padded = layer.padded(weights.shape[1])
-        self._padded = None  # weights as the kernels see them, where that is not as they are
-        if n_padded != weights.shape[1]:
-            self._padded = np.zeros((len(weights), n_padded), weights.dtype)
-        self.width = layer.tile_width(n_padded)
-        self.n_tiles = -(-n_padded // self.width) if self.width else 0
-        self._capacity = min(2, neuron.max_spikes) * self.width + 64
-        self._table = self._slots = self._pieces = self._chunks = None
-        self._run = self._steps = self._states = None
-
-    @property
-    def weights(self):
-        return self._weights
-
-    @weights.setter
-    def weights(self, values):
-        write_weights(self._weights, values, "weights of the layer")
-
-    def forget(self):
-        """There is no last forward pass any more."""
-        self.spikes = self._run = self._steps = self._states = None
-
-    def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
-        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
-
-        `backward` of the discrete adjoint needs the pieces of steps that spikes end, and the
-        states too where it goes on to the inputs.
-        """
-        d, batch = self.dynamics, len(inputs)
-        on_chords = d.interpolation == LINEAR
-        if on_chords and count_peaks:  # then the flag of a crossing is that of dense output
-            rounding = 8.0 * float(np.finfo(self.dtype).eps)
-            d = d._replace(count_peaks=1, bar=d.bar * (1.0 - rounding))
-        w = self._kernel_weights()
-        steps = self._room_for_steps(inputs)
-        shape = (batch, self.n_tiles)
-        tallies = np.empty((5, *shape), np.int64)
-        states = np.empty((2 * len(steps.start) if keep_states else 0, w.shape[1]), w.dtype)
-        address = self._address(layer.sample_address, w, steps)
-        while True:
-            slots = self._slots
-            if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
-                slots = self._slots = np.empty((*shape, self._capacity), layer.SPIKE)
-            slots = slots[:batch]
-            pieces = self._pieces
-            if not keep_pieces:
-                pieces = np.empty((*shape, 0), layer.PIECE)
-            elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
-                pieces = self._pieces = np.empty(slots.shape, layer.PIECE)
-            pieces = pieces[:batch]
-            times, indices, offsets, totals = layer.forward(
-                d, inputs.times, inputs.offsets, inputs.indices, w, self.width,
-                steps, slots, pieces, tallies, states, address,
-            )  # fmt: skip
-            most, self.n_capped, self.n_suppressed, bad, self.n_steps, unresolved = totals.tolist()
-            self.n_unresolved = None if on_chords and not count_peaks else unresolved
-            if most <= slots.shape[2]:
-                break
-            self._capacity = most + most // 4
-        if bad >= 0:
-            raise SimulationError(
-                f"sample {bad}: the state of a neuron is not finite; largest weight "
-                f"{np.abs(self.weights).max():g}"
-            )
-        self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
-        self._run = inputs, self.spikes, slots, pieces, tallies[0]
-        self._steps = steps
-        self._states = states if keep_states else None
-        return self.spikes
-
-    def _address(self, find, w, steps):
-        if (find, w.dtype) not in _ADDRESSES:
-            _ADDRESSES[find, w.dtype] = find(self.dynamics, steps, w.dtype)
-        return _ADDRESSES[find, w.dtype]
-
-    def _kernel_weights(self):
-        """The weights as they are now, as wide as the kernels see them."""
-        w = self._weights
-        if w.shape != self.shape or w.dtype != self.dtype:  # an array's own may be assigned to
-            raise ValueError(
-                f"weights have become {w.dtype} of shape {w.shape}; accepted: {self.dtype} of "
-                f"shape {self.shape}, as they were"
-            )
-        if self._padded is None:
-            return w
-        self._padded[:, : w.shape[1]] = w
-        return self._padded
-
-    def _room_for_steps(self, inputs):
-        """An empty table of steps, large enough for these inputs."""
-        d, batch = self.dynamics, len(inputs)
-        most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
-        if 80.0 * most > MAX_TABLE_BYTES:
-            raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
-            )
-        if self._table is None or len(self._table[0]) < most:
-            self._table = (
-                np.empty(most),
-                np.empty(most, np.int64),
-                np.empty(most, np.uint8),
-                np.empty((most, 5)),
-            )
-        return Steps(np.empty(batch, np.int64), np.zeros(batch, np.int64), *self._table)
-
-    def backward(self, d_times, gradient, input_gradient):
-        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
-        d = self.dynamics
-        exact = d.code == integrators.EXACT
-        # on an exact trajectory both gradients coincide, and piggyback needs no states
-        adjusted = gradient == "adjusted" and not (
-            exact and d.interpolation == INTERPOLATIONS["dense"]
-        )
-        no_pieces = self._run[3].shape[2] == 0
-        missing = no_pieces or (input_gradient and self._states is None)
-        if adjusted and missing:
-            run, kept, n_unresolved = self._run, self._states, self.n_unresolved
-            self.forward(run[0], keep_pieces=True, keep_states=input_gradient)
-            self.n_unresolved = n_unresolved
-            require_same_spikes(run[1], self.spikes)
-        inputs, _, slots, pieces, counts = self._run
-        n_chunks = adjoint.chunks(len(inputs), self.n_tiles)
-        w = self._kernel_weights()
-        total = np.empty(self.weights.shape, w.dtype)
-        if n_chunks == 1 and self._padded is None:
-            d_w = total[None]
-        else:
-            if self._chunks is None or len(self._chunks) != n_chunks:
-                self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
-            d_w = self._chunks
-        d_in = np.empty((self.n_tiles, len(inputs.times) if input_gradient else 0))
-        common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
-        fresh = np.ones((n_chunks, self.n_tiles, len(w)), np.bool_)
-        after = d_times, d_w, fresh, total, d_in
-        if adjusted:
-            states = self._states
-            if states is None:
-                states = np.empty((0, 0), self.weights.dtype)
-            address = self._address(adjoint.adjusted_address, w, self._steps)
-            results = adjoint.backward_adjusted(
-                *common, slots, pieces, counts, states, *after, address
-            )
-        else:
-            address = self._address(adjoint.piggyback_address, w, self._steps)
-            results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
-        self.gradient_norm, self.n_constant = results
-        if adjusted and missing:  # what backward gives must not depend on an earlier one
-            self._run, self._states = (*self._run[:3], run[3], counts), kept
-        if not input_gradient:
-            return total, None
-        return total, d_in[0] if len(d_in) == 1 else d_in.sum(axis=0)
-
-    def potential(self, times):
-        """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
-        _, _, slots, pieces, counts = self._run
-        u = np.empty((len(counts), self.weights.shape[1], len(times)))
-        layer.membrane_potential(
-            self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
-        )
-        return u
 
 
 class Network:
@@ -584,7 +168,7 @@ class Network:
         if device == "cpu":
             return Layer
         require_gpu()
-        from lifnum import network_cuda
+        from lifnum.cuda import layer as network_cuda
 
         self._trains, self._to_device = network_cuda.DeviceTrains, network_cuda.DeviceTrains.of
         return network_cuda.DeviceLayer
@@ -749,7 +333,7 @@ class Network:
             raise ValueError(f"optimizer is {name!r}; accepted: {', '.join(OPTIMIZERS)}")
         if self.device == "cpu":
             return OPTIMIZERS[name](self.weights, learning_rate)
-        from lifnum import network_cuda
+        from lifnum.cuda import layer as network_cuda
 
         return network_cuda.OPTIMIZERS[name](self.layers, learning_rate)
 

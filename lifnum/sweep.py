@@ -23,12 +23,16 @@ from distributed import Client, Event, LocalCluster, get_client, get_worker
 from distributed.comm import get_address_host
 from tqdm import tqdm
 
-from lifnum import checkpoint, cli, datasets, presets, train
-from lifnum.lock import Lock
-from lifnum.network import Scheme
-from lifnum.run import remarks
-from lifnum.trace import Trace, TraceError
-from lifnum.trainer import Trainer
+from lifnum import errors, options, train
+from lifnum.data import datasets
+from lifnum.errors import TraceError
+from lifnum.files import checkpoint
+from lifnum.files.lock import Lock
+from lifnum.files.reader import Trace
+from lifnum.runs import presets
+from lifnum.runs.run import remarks
+from lifnum.runs.trainer import Trainer
+from lifnum.scheme import Scheme
 
 EPILOG = """\
 Every other option is one of python -m lifnum.train and holds for all runs:
@@ -83,30 +87,30 @@ class Job(NamedTuple):
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m lifnum.sweep",
         description="Train a network for every combination of methods, orders, grid steps, "
         "interpolations, gradients, seeds and data sets, each with a trace of its own.",
         epilog=EPILOG,
     )
-    group = cli.add_grid(p, "exact, dense, dt 0.001", gradients=True)
-    group.add_argument("--seeds", type=cli.whole, nargs="+", default=[0], metavar="N",
+    group = options.add_grid(p, "exact, dense, dt 0.001", gradients=True)
+    group.add_argument("--seeds", type=options.whole, nargs="+", default=[0], metavar="N",
                        help="runs of equal seed share initial weights and batch order "
                        "(default: 0)")  # fmt: skip
     group.add_argument("--datasets", nargs="+", default=["digits"], metavar="NAME",
                        help="as --dataset of lifnum.train (default: digits)")  # fmt: skip
-    p.set_defaults(methods=["exact"], dt=[cli.DEFAULT_DT], interpolation=["dense"],
+    p.set_defaults(methods=["exact"], dt=[options.DEFAULT_DT], interpolation=["dense"],
                    gradient=[None])  # fmt: skip
     g = p.add_argument_group("execution")
     g.add_argument("--output", default="runs/sweep", metavar="DIR",
                    help="folder of the traces (default: runs/sweep)")  # fmt: skip
-    g.add_argument("--workers", type=cli.positive(int), metavar="N",
+    g.add_argument("--workers", type=options.positive(int), metavar="N",
                    help="runs at once on this machine (default: one a core)")  # fmt: skip
-    g.add_argument("--threads", type=cli.positive(int), default=1, metavar="N",
+    g.add_argument("--threads", type=options.positive(int), default=1, metavar="N",
                    help="threads of each run (default: 1)")  # fmt: skip
     g.add_argument("--scheduler", metavar="ADDRESS",
                    help="of a Dask scheduler, whose workers run the sweep")  # fmt: skip
-    g.add_argument("--retries", type=cli.whole, default=1, metavar="N",
+    g.add_argument("--retries", type=options.whole, default=1, metavar="N",
                    help="times that a failed run is tried again (default: 1)")  # fmt: skip
     g.add_argument("--dry-run", action="store_true", help="list the runs and how far they are")
     g.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -121,7 +125,7 @@ def jobs_of(args, rest):
     ValueError
         A value that lifnum.train refuses, or two runs that one file name stands for.
     """
-    schemes = cli.grid(args.methods, args.orders, args.dt, args.interpolation, args.gradient)
+    schemes = options.grid(args.methods, args.orders, args.dt, args.interpolation, args.gradient)
     train_parser = train.parser()
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
@@ -222,7 +226,7 @@ def _start(job):
         begun = any(len(table["epoch"]) for table in (trace.epochs, trace.batches))
     try:
         checkpoint.load_latest(path)
-    except checkpoint.CheckpointError:
+    except errors.CheckpointError:
         if begun:
             raise
         return ["--output", job.path, "--overwrite"]  # killed before its first checkpoint
@@ -290,7 +294,7 @@ def _client(stack, args, n_runs):
                 f"scheduler is {args.scheduler!r}: {' '.join(str(error).split())}; accepted: the "
                 "address of a running one, such as tcp://host:8786"
             ) from None
-    n = args.workers or cli.set_threads(None)
+    n = args.workers or options.set_threads(None)
     # no worker keeps a second run waiting that another could begin
     stack.enter_context(dask.config.set({"distributed.scheduler.worker-saturation": 1.0}))
     cluster = LocalCluster(n_workers=min(n, n_runs), threads_per_worker=1, processes=True,
@@ -426,4 +430,4 @@ def main(argv=None):
 if __name__ == "__main__":
     from lifnum import sweep as module  # tasks name their function after it
 
-    sys.exit(cli.run("lifnum.sweep", module.main))
+    sys.exit(options.run("lifnum.sweep", module.main))

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifnum import integrators
-from lifnum.crossing import INTERPOLATIONS
-from lifnum.network import GRADIENTS, Network, Neuron, Scheme
+from lifnum.methods import propagators
+from lifnum.methods.interpolation import INTERPOLATIONS
+from lifnum.network import Network
+from lifnum.neurons.lif import Neuron
+from lifnum.scheme import GRADIENTS, Scheme
 from lifnum.spikes import SpikeTrains
 
 # ratios tau / tau_s that deserve a test of their own: BATS, the confluent case, and either side
@@ -141,7 +143,7 @@ def spike_trains(n_neurons, batch=1, duration=1.0, max_spikes=20, beyond=False):
 
 
 def schemes(
-    methods=tuple(integrators.METHODS),
+    methods=tuple(propagators.METHODS),
     interpolations=("dense", "linear", "none"),
     gradients=GRADIENTS,
     dt=(0.02, 0.2),
@@ -173,14 +175,14 @@ def schemes(
     """
     st = _strategies()
     for name, values, known in (
-        ("methods", methods, integrators.METHODS),
+        ("methods", methods, propagators.METHODS),
         ("interpolations", interpolations, INTERPOLATIONS),
         ("gradients", gradients, GRADIENTS),
     ):
         if isinstance(values, str) or not values or not set(values) <= set(known):
             raise ValueError(f"{name} are {values!r}; accepted: a sequence of {', '.join(known)}")
-    if not 1 <= max_order <= integrators.MAX_ORDER:
-        raise ValueError(f"max_order is {max_order!r}; accepted: 1 to {integrators.MAX_ORDER}")
+    if not 1 <= max_order <= propagators.MAX_ORDER:
+        raise ValueError(f"max_order is {max_order!r}; accepted: 1 to {propagators.MAX_ORDER}")
 
     @st.composite
     def draw_scheme(draw):
@@ -428,28 +430,28 @@ def check_integrator(propagator, derivative=None, order=None, tau_s=0.130, tau=0
 
 def _named(name, derivative, order):
     """(propagator, derivative, claimed order) of a method of this library."""
-    if name not in integrators.METHODS:
-        raise ValueError(f"propagator is {name!r}; accepted: {', '.join(integrators.METHODS)}")
-    if name == "ps" and order not in range(1, integrators.MAX_ORDER + 1):
+    if name not in propagators.METHODS:
+        raise ValueError(f"propagator is {name!r}; accepted: {', '.join(propagators.METHODS)}")
+    if name == "ps" and order not in range(1, propagators.MAX_ORDER + 1):
         raise ValueError(
-            f"order is {order!r}; accepted: 1 to {integrators.MAX_ORDER} for method 'ps'"
+            f"order is {order!r}; accepted: 1 to {propagators.MAX_ORDER} for method 'ps'"
         )
-    known = integrators.METHODS[name][1] or integrators.CONVERGENCE_ORDER.get(name)
+    known = propagators.METHODS[name][1] or propagators.CONVERGENCE_ORDER.get(name)
 
     @lru_cache
     def method(tau_s, tau):
-        return integrators.method(name, order, tau_s, tau)
+        return propagators.method(name, order, tau_s, tau)
 
     def propagator(h, tau_s, tau):
         m = method(tau_s, tau)
         if not isinstance(h, complex):
-            return integrators.propagator(m, h)
-        if m.code == integrators.EXACT:  # plain Python: Numba's expm1 cancels for complex numbers
-            return integrators.exact_propagator.py_func(h, tau_s, tau)
-        return integrators.propagator.py_func(m, h)
+            return propagators.propagator(m, h)
+        if m.code == propagators.EXACT:  # plain Python: Numba's expm1 cancels for complex numbers
+            return propagators.exact_propagator.py_func(h, tau_s, tau)
+        return propagators.propagator.py_func(m, h)
 
     def own_derivative(h, tau_s, tau):
-        return integrators.propagator_derivative(method(tau_s, tau), h)
+        return propagators.propagator_derivative(method(tau_s, tau), h)
 
     return propagator, derivative or own_derivative, known if order is None else order
 

@@ -8,12 +8,17 @@ import os
 import sys
 from pathlib import Path
 
-from lifnum import checkpoint, cli, datasets, presets
-from lifnum.lock import Lock
-from lifnum.network import Scheme
-from lifnum.run import Interrupted, Run, Signals, saved
-from lifnum.trace import Trace, TraceError
-from lifnum.trainer import configuration
+from lifnum import options
+from lifnum.data import datasets
+from lifnum.errors import TraceError
+from lifnum.files import checkpoint
+from lifnum.files.lock import Lock
+from lifnum.files.reader import Trace
+from lifnum.runs import presets
+from lifnum.runs.configuration import configuration
+from lifnum.runs.run import Run, saved
+from lifnum.runs.signals import Interrupted, Signals
+from lifnum.scheme import Scheme
 
 
 def _preset_lines():
@@ -41,21 +46,21 @@ def _preset_lines():
 
 
 def parser():
-    p = cli.Parser(
+    p = options.Parser(
         prog="python -m lifnum.train",
         description="Train a spiking network whose neurons are integrated by the method of your "
         "choice. Times are in seconds. Writes one HDF5 trace; python -m analysis.training draws "
         "it, python -m lifnum.evaluate evaluates the network in it.",
         epilog=_preset_lines(),
     )
-    cli.add_scheme(p)
-    cli.add_data(p, "digits")
+    options.add_scheme(p)
+    options.add_data(p, "digits")
     layers = "one value, or one a layer"
     g = p.add_argument_group("network", "by default as the preset says")
     g.add_argument("--preset", metavar="NAME",
                    help=f"hyper-parameters: {', '.join(presets.PRESETS)} "
                    "(default: the data set's own)")  # fmt: skip
-    g.add_argument("--hidden", type=cli.positive(int), nargs="*", metavar="N",
+    g.add_argument("--hidden", type=options.positive(int), nargs="*", metavar="N",
                    help="neurons of each hidden layer; none for a single layer")  # fmt: skip
     g.add_argument("--theta", type=float, nargs="+", metavar="U", help=f"threshold; {layers}")
     g.add_argument("--delta-theta", type=float, nargs="+", metavar="U",
@@ -64,7 +69,7 @@ def parser():
                    help=f"synaptic time constant; {layers}")  # fmt: skip
     g.add_argument("--tau", type=float, nargs="+", metavar="S",
                    help=f"membrane time constant; {layers}")  # fmt: skip
-    g.add_argument("--max-spikes", type=cli.positive(int), nargs="+", metavar="N",
+    g.add_argument("--max-spikes", type=options.positive(int), nargs="+", metavar="N",
                    help=f"cap on the spikes of a neuron in a sample; {layers}")  # fmt: skip
     g.add_argument("--weights", nargs="+", metavar="DIST:A:B",
                    help=f"initial: uniform:LOW:HIGH or normal:MEAN:STD; {layers}")  # fmt: skip
@@ -73,13 +78,13 @@ def parser():
     g.add_argument("--dtype", choices=("float32", "float64"), default="float32",
                    help="type of weights and state (default: float32)")  # fmt: skip
     g = p.add_argument_group("training", "by default as the preset says")
-    g.add_argument("--epochs", type=cli.whole, metavar="N")
-    g.add_argument("--batch-size", type=cli.positive(int), metavar="N", help="samples")
+    g.add_argument("--epochs", type=options.whole, metavar="N")
+    g.add_argument("--batch-size", type=options.positive(int), metavar="N", help="samples")
     g.add_argument("--optimizer", metavar="NAME", help="adam or sgd")
     g.add_argument("--learning-rate", "--lr", type=float, metavar="X")
     g.add_argument("--lr-decay", type=float, metavar="X",
                    help="factor on the learning rate every --lr-decay-every epochs")  # fmt: skip
-    g.add_argument("--lr-decay-every", type=cli.positive(int), metavar="N", help="epochs")
+    g.add_argument("--lr-decay-every", type=options.positive(int), metavar="N", help="epochs")
     g.add_argument("--lr-floor", type=float, metavar="X", help="least learning rate")
     g.add_argument("--loss", metavar="NAME", help="spike-count or ttfs (time to first spike)")
     g.add_argument("--target-true", type=float, metavar="N",
@@ -89,10 +94,10 @@ def parser():
     g.add_argument("--tau-loss", type=float, metavar="S", help="time scale of ttfs")
     g.add_argument("--validation-share", type=float, metavar="X",
                    help="part of the training samples that chooses the best weights")  # fmt: skip
-    g.add_argument("--evaluations", type=cli.positive(int), default=1, metavar="N",
+    g.add_argument("--evaluations", type=options.positive(int), default=1, metavar="N",
                    help="validations an epoch; the test set is evaluated once an epoch "
                    "(default: 1)")  # fmt: skip
-    g.add_argument("--seed", type=cli.whole, default=0, metavar="N",
+    g.add_argument("--seed", type=options.whole, default=0, metavar="N",
                    help="of weights, batch order and validation part: the same under every "
                    "scheme (default: 0)")  # fmt: skip
     g = p.add_argument_group("output")
@@ -103,17 +108,17 @@ def parser():
                    help="go on where TRACE stopped, or, with more --epochs, where it ended; "
                    "--dataset says where its data are now; without TRACE: the newest unfinished "
                    "run of the same options in runs/")  # fmt: skip
-    g.add_argument("--checkpoint-every", type=cli.positive(float), default=30.0, metavar="S",
+    g.add_argument("--checkpoint-every", type=options.positive(float), default=30.0, metavar="S",
                    help="time between checkpoints, besides each epoch (default: 30)")  # fmt: skip
     g.add_argument("--quiet", action="store_true", help="no progress bar, no line per epoch")
-    g.add_argument("--workers", type=cli.positive(int), default=1, metavar="N",
+    g.add_argument("--workers", type=options.positive(int), default=1, metavar="N",
                    help="runs that go on at once on this machine, noted in the trace: its times "
                    "are those of a run alone where it is 1 (default: 1)")  # fmt: skip
-    g.add_argument("--parent", type=cli.positive(int), metavar="PID",
+    g.add_argument("--parent", type=options.positive(int), metavar="PID",
                    help="stop, as on SIGTERM, when this process, which started the run, is "
                    "gone")  # fmt: skip
-    cli.add_threads(g)
-    cli.add_device(g)
+    options.add_threads(g)
+    options.add_device(g)
     return p
 
 
@@ -162,7 +167,7 @@ def config_of(args):
         overrides["weights"] = _weights(args.weights)
     preset_name = args.preset or presets.default_preset(args.dataset)
     preset = presets.resolve(preset_name, overrides)
-    scheme = cli.scheme_of(args)
+    scheme = options.scheme_of(args)
     return configuration(
         preset,
         scheme,
@@ -171,7 +176,7 @@ def config_of(args):
         limit_train=args.limit_train,
         limit_test=args.limit_test,
         evaluations=args.evaluations,
-        device=cli.device_of(args),
+        device=options.device_of(args),
     )
 
 
@@ -298,7 +303,7 @@ def main(argv=None):
     untyped = argparse.Namespace(**dict.fromkeys(vars(args)))
     typed = vars(parser().parse_args(argv, untyped))
     args.typed = {name for name, value in typed.items() if value is not None}
-    threads = cli.set_threads(args.threads, argv)
+    threads = options.set_threads(args.threads, argv)
     with Signals(args.parent) as signals:
         output, lock = _output_of(args)
         with lock:
@@ -330,13 +335,13 @@ def _run(args, output, lock, threads, signals):
         row = run.train(args.quiet, signals)
     except Interrupted as error:
         print(f"stopped in epoch {trainer.epoch + 1}; what was learnt is in {output}; go on with\n"
-              f"    {cli.python()} -m lifnum.train --resume {output}")  # fmt: skip
+              f"    {options.python()} -m lifnum.train --resume {output}")  # fmt: skip
         return error.args[0]
     if row is not None:
         print(f"test accuracy {100 * row['test_accuracy']:.2f} %")
-    print(f"trace in {output}; draw it with\n    {cli.python()} -m analysis.training {output}")
+    print(f"trace in {output}; draw it with\n    {options.python()} -m analysis.training {output}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run("lifnum.train", main))
+    sys.exit(options.run("lifnum.train", main))

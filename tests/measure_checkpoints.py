@@ -12,7 +12,7 @@ from pathlib import Path
 from test_data import MNIST
 
 from lifnum import train
-from lifnum.run import Run
+from lifnum.runs.run import Run
 
 
 def measure(dataset, epochs):

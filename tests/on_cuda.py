@@ -9,21 +9,14 @@ import cases
 import numpy as np
 import pytest
 
-from lifnum import (
-    Network,
-    Neuron,
-    Scheme,
-    SimulationError,
-    SpikeTrains,
-    cli,
-    datasets,
-    device,
-    presets,
-    train,
-)
+from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, train
+from lifnum.cuda import device
+from lifnum.cuda.trains import DeviceTrains
+from lifnum.data import datasets
+from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount, TimeToFirstSpike
-from lifnum.trace import Trace
-from lifnum.trainer import Trainer
+from lifnum.runs import presets
+from lifnum.runs.trainer import Trainer
 
 if device.SIMULATED:
     from numba.cuda.simulator import kernelapi
@@ -36,8 +29,6 @@ if device.SIMULATED:
 
     kernelapi.FakeCUDAShared.array = shared_array
     sys.setswitchinterval(1e-4)  # threads that wait for each other change often
-
-from lifnum.network_cuda import DeviceTrains
 
 # conditioning at the smallest slope allowed by `cases` (0.02) and a few dozen spikes, in units of
 # rounding, which fused multiplications of a GPU make differ
@@ -202,7 +193,7 @@ def test_training_on_digits_reaches_what_the_cpu_reaches(in_tmp, optimizer):
     traces = []
     for where in ("cpu", "cuda"):
         output = ["--device", where, "--output", f"{where}.h5"]
-        assert cli.run("lifnum.train", train.main, options + output) == 0
+        assert options.run("lifnum.train", train.main, options + output) == 0
         traces.append(Trace(f"{where}.h5"))
     one, other = traces
     # a few steps in double precision: the same spikes, gradients that differ by rounding

@@ -2,10 +2,14 @@
 
 import numpy as np
 
-from lifnum import Scheme, presets
-from lifnum.trace import BATCHES, EPOCHS, TraceWriter, environment
-from lifnum.trainer import configuration
-from lifnum.transfer import SCHEMES, GradientComparison, TransferFile, scheme_key
+from lifnum import Scheme
+from lifnum.files.environment import environment
+from lifnum.files.trace import BATCHES, EPOCHS
+from lifnum.files.transfers import SCHEMES, TransferFile, scheme_key
+from lifnum.files.writer import TraceWriter
+from lifnum.runs import presets
+from lifnum.runs.configuration import configuration
+from lifnum.runs.transfer import GradientComparison
 
 ORDERS = (1, 2, 3, 5)
 

@@ -21,8 +21,8 @@ from analysis import (
     statistics,
     style,
 )
-from lifnum import Scheme, cli
-from lifnum.transfer import TransferFile, read_transfer
+from lifnum import Scheme, options
+from lifnum.files.transfers import TransferFile, read_transfer
 
 SEEDS = (0, 1)
 
@@ -358,7 +358,7 @@ def test_figure_2_shows_the_composition_of_two_truncated_steps(order):
 
 def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
     arguments = [str(aggregate), "--compare", "euler@0.1", "ps5@0.1"]
-    assert cli.run("analysis.results", results.main, arguments) == 0
+    assert options.run("analysis.results", results.main, arguments) == 0
     out = capsys.readouterr().out
     points_lost = 100 * (
         studies.accuracy(1, 0.1, "dense", 0) - studies.accuracy(5, 0.1, "dense", 0)
@@ -367,7 +367,7 @@ def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
     # seeds differ by more than the schemes, but alike: the paired interval is empty
     assert f"{points_lost:+.2f} ± 0.00" in out and f"{more_spikes:+.1f} ± 0.0" in out
     assert "2 seeds, beyond the interval" in out and "s an epoch" in out
-    assert cli.run("analysis.results", results.main, [str(aggregate), "--table"]) == 0
+    assert options.run("analysis.results", results.main, [str(aggregate), "--table"]) == 0
     out = capsys.readouterr().out
     mean = statistics.interval([100 * studies.accuracy(5, 0.1, "dense", s) for s in SEEDS]).text()
     assert any(line.startswith("ps5@0.1:dense:adjusted") and mean in line
@@ -376,7 +376,7 @@ def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
 
 def test_figures_are_written_as_png_and_pdf(aggregate, tmp_path, capsys):
     out = tmp_path / "new" / "f.pdf"
-    assert cli.run("analysis.figure5", figure5.main, [str(aggregate), "--out", str(out)]) == 0
+    assert options.run("analysis.figure5", figure5.main, [str(aggregate), "--out", str(out)]) == 0
     assert out.read_bytes()[:5] == b"%PDF-"
     assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
     assert str(out) in capsys.readouterr().out
@@ -406,7 +406,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 ):
     (in_tmp / "text.h5").write_bytes(b"no HDF5")
     arguments = [str(aggregate) if word == "STUDY" else word for word in arguments]
-    assert message in refusal(cli.run, module.__name__, module.main, arguments)
+    assert message in refusal(options.run, module.__name__, module.main, arguments)
     assert [p.name for p in in_tmp.iterdir()] == ["text.h5"]
     assert (in_tmp / "text.h5").read_bytes() == b"no HDF5"
 
@@ -414,7 +414,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 def test_a_report_names_the_figures_that_are_missing_and_why(tmp_path, capsys):
     studies.write_transfer(tmp_path, 0, gradients=False)
     out = tmp_path / "report.html"
-    assert cli.run("analysis.report", report.main, [str(tmp_path), "--out", str(out)]) == 0
+    assert options.run("analysis.report", report.main, [str(tmp_path), "--out", str(out)]) == 0
     assert "4 figures, 3 missing" in capsys.readouterr().out
     text = out.read_text()
     assert text.count("<img") == 4
@@ -430,7 +430,7 @@ def test_the_report_renders_in_a_browser_offline_and_complete(folder, study, tmp
     if browser is None:
         pytest.skip("no Chromium on this machine")
     out = tmp_path / "report.html"
-    assert cli.run("analysis.report", report.main, [str(folder), "--out", str(out)]) == 0
+    assert options.run("analysis.report", report.main, [str(folder), "--out", str(out)]) == 0
     messages, requests = [], []
     with playwright.sync_playwright() as p:
         chromium = p.chromium.launch(executable_path=browser, args=["--no-sandbox"])

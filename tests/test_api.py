@@ -12,23 +12,13 @@ import numpy as np
 import pytest
 from test_data import user_arrays, write_user_file
 
-import lifnum.evaluate
 import lifnum.train
-from lifnum import (
-    Network,
-    Neuron,
-    Scheme,
-    SimulationError,
-    SpikeTrains,
-    datasets,
-    encoding,
-    losses,
-    presets,
-    trainer,
-)
+from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, errors, losses
+from lifnum.data import datasets, encoding, files
+from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.optimizers import SGD, Adam
-from lifnum.trace import Trace
+from lifnum.runs import configuration, evaluation, presets
 
 NEURON = Neuron(0.5, 1.0, 1.0)
 
@@ -292,7 +282,7 @@ def test_labels_that_are_no_classes_of_the_samples_are_refused(loss):
     a, b = loss(out, [0, 1, 2]), loss(out, np.array([0, 1, 2], np.uint8))
     assert all((x == y).all() for x, y in zip(a, b))
     with refused("labels are .*one for each sample"):
-        trainer.evaluate(network(), loss, TRAINS, np.zeros(4, int), 3)
+        evaluation.evaluate(network(), loss, TRAINS, np.zeros(4, int), 3)
 
 
 @pytest.mark.parametrize(
@@ -309,12 +299,12 @@ def test_any_integers_in_a_file_are_classes(tmp_path, labels):
 
 
 def test_more_classes_than_a_confusion_matrix_bears_are_refused(tmp_path):
-    n = datasets.MAX_CLASSES + 1
+    n = files.MAX_CLASSES + 1
     part = {"times": np.zeros(0), "indices": np.zeros(0, int), "offsets": np.zeros(n + 1, int),
             "labels": np.arange(n)}  # fmt: skip
     arrays = {(name, key): value for name in ("train", "test") for key, value in part.items()}
     with refused(
-        f"has {n} distinct labels, from 0 to {n - 1}; accepted: at most", datasets.DataError
+        f"has {n} distinct labels, from 0 to {n - 1}; accepted: at most", errors.DataError
     ):
         datasets.load(str(write_user_file(tmp_path / "many.npz", arrays)))
 
@@ -345,7 +335,7 @@ def test_a_users_labels_are_kept_in_the_trace_and_printed(in_tmp, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert sum(map(int, lines[head + 2].split()[1:])) == 2
     other = file("c.npz", ([202, 303], [303, 202]))
-    with refused("has the label 303; accepted: 101, 202", datasets.DataError):
+    with refused("has the label 303; accepted: 101, 202", errors.DataError):
         lifnum.evaluate.main(["run.h5", "--threads", "1", "--dataset", other])
 
 
@@ -372,8 +362,8 @@ def test_a_loss_is_known_everywhere_once_it_is_in_the_registry(monkeypatch):
     with refused("loss is 'third'; accepted: spike-count, ttfs"):
         preset("third")
     monkeypatch.setitem(losses.LOSSES, "third", lambda preset: Third(preset.target_true, 1.0))
-    assert type(trainer.build_loss(preset("third"))) is Third
-    assert type(trainer.build_loss(preset("ttfs"))) is TimeToFirstSpike
+    assert type(configuration.build_loss(preset("third"))) is Third
+    assert type(configuration.build_loss(preset("ttfs"))) is TimeToFirstSpike
     assert "third" not in lifnum.train._preset_lines()
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from analysis import benchmark, roofline, workers
-from lifnum import cli, train, trainer
-from lifnum.run import trainer_of
+from lifnum import options, scheme, train
+from lifnum.neurons import lif
+from lifnum.runs.run import trainer_of
 
 
 def run(*arguments):
-    return cli.run("analysis.benchmark", benchmark.main, list(arguments))
+    return options.run("analysis.benchmark", benchmark.main, list(arguments))
 
 
 def test_the_quick_form_measures_all_sections_and_keeps_every_repetition(in_tmp, capsys):
@@ -108,7 +109,7 @@ def test_random_networks_of_any_size_are_equally_active():
     from analysis.workloads import balanced_weights, random_trains
 
     generator = np.random.default_rng(0)
-    neuron, scheme = trainer.Neuron(theta=0.2), trainer.Scheme()
+    neuron, exact = lif.Neuron(theta=0.2), scheme.Scheme()
     for n, spikes in ((40, 75), (80, 300)):
         inputs = random_trains(20, 784, spikes, 0.1, generator)
         w = generator.uniform(-1, 1, (784, n)).astype(np.float32)

@@ -5,18 +5,17 @@ import numba
 import numpy as np
 import pytest
 
-from lifnum import Neuron, Scheme, integrators, layer, steps, vectors
-from lifnum.crossing import (
-    DENSE,
-    LINEAR,
-    NO_CROSSING,
-    crossing_derivatives,
-    first_crossing,
-)
+from lifnum import Neuron, Scheme
+from lifnum.kernels import steps, vectors
+from lifnum.kernels.lif import forward
+from lifnum.kernels.lif.crossing import NO_CROSSING, first_crossing
+from lifnum.kernels.lif.spike import crossing_derivatives
+from lifnum.methods import propagators
+from lifnum.methods.interpolation import DENSE, LINEAR
 
 THETA = 1.0
 
-METHODS = [(name, order) for name, (_, order) in integrators.METHODS.items() if name != "ps"]
+METHODS = [(name, order) for name, (_, order) in propagators.METHODS.items() if name != "ps"]
 METHODS += [("ps", order) for order in (3, 5, 8, 32)]
 
 # these never peak inside a step: the potential is a line, or monotone
@@ -43,8 +42,8 @@ def tabulate(d, lengths):
     """(6, n): (a, c, b) and (a', c', b') at each length."""
     table = np.empty((6, len(lengths)))
     for k in range(len(lengths)):
-        a, c, b = integrators.propagator(d, lengths[k])
-        da, dc, db = integrators.propagator_derivative(d, lengths[k])
+        a, c, b = propagators.propagator(d, lengths[k])
+        da, dc, db = propagators.propagator_derivative(d, lengths[k])
         table[0, k], table[1, k], table[2, k] = a, c, b
         table[3, k], table[4, k], table[5, k] = da, dc, db
     return table
@@ -108,7 +107,7 @@ def step_of(d, h):
     )  # fmt: skip
     d = d._replace(duration=h, dt=h)
     steps.merge(d, np.zeros(1), 0, 1, 0, table)
-    steps.tabulate(d, table, 0, np.empty((4, vectors.LANES)))
+    table.tabulate(d, table, 0, np.empty((4, vectors.LANES)))
     assert table.count[0] == 1
     return table.propagators[0]
 
@@ -139,7 +138,7 @@ def test_no_crossing_goes_unflagged(method, dtype):
         np.testing.assert_allclose(p[:3], tabulate(d, np.array([h]))[:3, 0], rtol=1e-15)
         state = np.array([i0, u0, i0, u0])
         blocks, bits = np.empty(whole, np.int32), np.empty(whole, np.uint64)
-        found = layer._advance(state, 0, False, state, 0, 0, p[None], 0, d.bar, blocks, bits)
+        found = forward._advance(state, 0, False, state, 0, 0, p[None], 0, d.bar, blocks, bits)
         flags = np.zeros(whole, np.bool_)
         for block, word in zip(blocks[:found], bits[:found], strict=True):
             lanes = np.arange(vectors.LANES, dtype=np.uint64)
@@ -168,14 +167,14 @@ def first_by_brute_force(d, i0, u0, h, n):
     before = 0.0
     for k in range(1, n + 1):
         high = h * (k / n)
-        _, c, b = integrators.propagator(d, high)
+        _, c, b = propagators.propagator(d, high)
         if c * i0 + b * u0 >= d.theta:
             low = before
             while True:
                 middle = 0.5 * (low + high)
                 if not (low < middle and middle < high):
                     return high
-                _, c, b = integrators.propagator(d, middle)
+                _, c, b = propagators.propagator(d, middle)
                 if c * i0 + b * u0 >= d.theta:
                     high = middle
                 else:
@@ -354,10 +353,10 @@ def test_derivatives_of_the_crossing_are_those_by_complex_step(method, interpola
 
 def flow(d, s, i0, u0):
     """u after s, which may be complex; in plain Python, since Numba's complex expm1 cancels."""
-    if d.code == integrators.EXACT:
-        _, c, b = integrators.exact_propagator.py_func(s, d.tau_s, d.tau)
+    if d.code == propagators.EXACT:
+        _, c, b = propagators.exact_propagator.py_func(s, d.tau_s, d.tau)
     else:
-        _, c, b = integrators.propagator.py_func(d, s)
+        _, c, b = propagators.propagator.py_func(d, s)
     return c * i0 + b * u0
 
 

@@ -11,8 +11,9 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, cli, device, train
-from lifnum.steps import Steps
+from lifnum import Network, Neuron, Scheme, errors, options, train
+from lifnum.cuda import device
+from lifnum.kernels.steps import Steps
 
 TESTS = Path(__file__).parent
 
@@ -20,7 +21,7 @@ TESTS = Path(__file__).parent
 def has_gpu():
     try:
         device.require()
-    except device.DeviceError:
+    except errors.DeviceError:
         return False
     return True
 
@@ -39,7 +40,7 @@ def signatures(real):
     """Types of the arguments of every CUDA function, for weights of this type."""
     from numba import typeof, types
 
-    from lifnum import layer_cuda
+    from lifnum.cuda import adjoint as layer_cuda
 
     f8, i8, i4, u1 = types.float64, types.int64, types.int32, types.uint8
 
@@ -110,7 +111,7 @@ def compiler(monkeypatch):
 def test_everything_compiles_to_ptx_without_atomics_of_real_numbers(compiler, real):
     from numba import types
 
-    from lifnum import layer_cuda
+    from lifnum.cuda import adjoint as layer_cuda
 
     own = {name for name, f in vars(layer_cuda).items() if isinstance(f, device.Kernel)}
     assert own == set(signatures(types.float32))
@@ -137,7 +138,7 @@ def test_kernels_get_the_types_that_they_were_compiled_for(unit):
 
 def line_of_refusal(capsys, in_tmp):
     """The one line that --device cuda prints, with exit code 2 and nothing written."""
-    assert cli.run("lifnum.train", train.main, ["--device", "cuda", "--epochs", "1"]) == 2
+    assert options.run("lifnum.train", train.main, ["--device", "cuda", "--epochs", "1"]) == 2
     assert not list(in_tmp.iterdir())
     error = capsys.readouterr().err
     assert error.count("\n") == 1

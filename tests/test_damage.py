@@ -17,13 +17,18 @@ import studies
 from test_data import MNIST
 from test_survival import CONTEXT
 
-from lifnum import SpikeTrains, checkpoint, datasets
-from lifnum.trace import BATCHES, EPOCHS, Trace, TraceError, TraceWriter
-from lifnum.transfer import TransferError, read_transfer
+from lifnum import SpikeTrains, errors
+from lifnum.data import files, images
+from lifnum.errors import TraceError, TransferError
+from lifnum.files import checkpoint
+from lifnum.files.reader import Trace
+from lifnum.files.trace import BATCHES, EPOCHS
+from lifnum.files.transfers import read_transfer
+from lifnum.files.writer import TraceWriter
 
 SECONDS, MEMORY = 10, 2 << 30  # for one file; on top of what the process has
 
-ERRORS = (TraceError, checkpoint.CheckpointError, datasets.DataError, TransferError)
+ERRORS = (TraceError, errors.CheckpointError, errors.DataError, TransferError)
 
 
 def fingerprint(*parts):
@@ -58,7 +63,7 @@ def read_contents(path):
 
 
 def read_trains(path):
-    data = datasets.load_file(path)
+    data = files.load_file(path)
     for trains in (data.train, data.test):
         SpikeTrains(trains.times, trains.indices, trains.offsets, trains.n_neurons)  # valid
     return fingerprint(data.train.times, data.train.indices, data.train.offsets, data.train_labels,
@@ -68,7 +73,7 @@ def read_trains(path):
 
 def read_idx(path):
     name = path.name.removesuffix(".gz")
-    return fingerprint(datasets._read_idx("mnist", path, name))
+    return fingerprint(images._read_idx("mnist", path, name))
 
 
 def make_trace(folder, status="finished"):

@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lifnum import SpikeTrains, datasets, encoding, presets
+from lifnum import SpikeTrains, errors
+from lifnum.data import datasets, encoding, images, yinyang
+from lifnum.runs import presets
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +88,7 @@ def test_digits_are_the_same_for_every_seed_and_disjoint():
 
 
 def test_yinyang_is_balanced_in_its_disc_and_seeded():
-    points, labels = datasets.yinyang_points(3000, np.random.default_rng(0))
+    points, labels = yinyang.yinyang_points(3000, np.random.default_rng(0))
     assert np.hypot(*(points - 0.5).T).max() <= 0.5
     assert np.bincount(labels).min() > 900
     dots = points[labels == 2]
@@ -136,7 +138,7 @@ def test_a_damaged_idx_file_is_named(tmp_path, damage):
         content[100] ^= 1
         path = path.with_suffix("")
     path.write_bytes(content)
-    with pytest.raises(datasets.DataError, match="t10k-labels-idx1-ubyte"):
+    with pytest.raises(errors.DataError, match="t10k-labels-idx1-ubyte"):
         datasets.load("mnist", tmp_path)
 
 
@@ -144,7 +146,7 @@ def test_missing_files_are_fetched_from_the_mirrors_in_turn(tmp_path, monkeypatc
     """Two mirrors: the first lacks the files, the second has another content."""
     wrong = tmp_path / "mirror"
     wrong.mkdir()
-    for name in datasets._IDX_SIZES:
+    for name in images._IDX_SIZES:
         (wrong / f"{name}.gz").write_bytes(gzip.compress(b"not the data"))
     tried = []
 
@@ -153,7 +155,7 @@ def test_missing_files_are_fetched_from_the_mirrors_in_turn(tmp_path, monkeypatc
         raise OSError("no network")
 
     monkeypatch.setattr("pooch.retrieve", retrieve)
-    with pytest.raises(datasets.DataError, match=r"sought train-images.*fashion-mnist") as error:
+    with pytest.raises(errors.DataError, match=r"sought train-images.*fashion-mnist") as error:
         datasets.load("fashion-mnist", tmp_path)
     assert "\n" not in str(error.value)
     assert [url.split("/")[2] for url in tried] == [
@@ -192,12 +194,12 @@ def test_a_users_spike_trains_are_read_and_checked(tmp_path, ending):
     }
     for key, (value, message) in wrong.items():
         path = write_user_file(tmp_path / f"wrong{ending}", user_arrays() | {("test", key): value})
-        with pytest.raises(datasets.DataError, match=message):
+        with pytest.raises(errors.DataError, match=message):
             datasets.load(str(path))
     arrays = user_arrays()
     del arrays["test", "labels"]
     path = write_user_file(tmp_path / f"less{ending}", arrays)
-    with pytest.raises(datasets.DataError, match=r"has no array test.labels"):
+    with pytest.raises(errors.DataError, match=r"has no array test.labels"):
         datasets.load(str(path))
 
 
@@ -205,7 +207,7 @@ def test_a_file_with_objects_runs_no_code(tmp_path):
     path = tmp_path / "evil.npz"
     arrays = {f"{p}_{k}": v for (p, k), v in user_arrays().items()}
     np.savez(path, **(arrays | {"train_labels": np.array([{}, {}], object)}))
-    with pytest.raises(datasets.DataError, match="train_labels is no one-dim"):
+    with pytest.raises(errors.DataError, match="train_labels is no one-dim"):
         datasets.load(str(path))
 
 
@@ -222,7 +224,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused_unread(tmp_path, ending):
             for (part, key), value in arrays.items():
                 chunks = (min(len(value), 10**6),)
                 file.create_dataset(f"{part}/{key}", data=value, compression="gzip", chunks=chunks)
-    with pytest.raises(datasets.DataError, match="more than spike trains would"):
+    with pytest.raises(errors.DataError, match="more than spike trains would"):
         datasets.load(str(path))
 
 
@@ -236,7 +238,7 @@ def test_hdf5_that_refers_to_another_file_or_claims_a_huge_array_is_refused(tmp_
         with h5py.File(path, "a") as file:
             size = 10 if "external" in claim else 10**15
             file.create_dataset("test/times", (size,), "f8", **claim)
-        with pytest.raises(datasets.DataError, match=r"another file|more than spike trains"):
+        with pytest.raises(errors.DataError, match=r"another file|more than spike trains"):
             datasets.load(str(path))
 
 

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from lifnum import Network, Neuron, Scheme, SpikeTrains
-from lifnum.integrators import METHODS
-from lifnum.network import SimulationError
+from lifnum.errors import SimulationError
+from lifnum.methods.propagators import METHODS
 
 # some hundred roundings; those of float32 are relative to the largest state, too
 MARGIN = {np.float64: 1e-11, np.float32: 1e-4}

@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, SpikeTrains, integrators
-from lifnum.crossing import NO_CROSSING, first_crossing
+from lifnum import Network, Neuron, Scheme, SpikeTrains
+from lifnum.kernels.lif.crossing import NO_CROSSING, first_crossing
+from lifnum.methods import propagators
 
 # (tau_s, tau): equal and nearly, of BATS and its mirror, others on either side
 TIME_CONSTANTS = [
@@ -160,7 +161,7 @@ def test_the_first_crossing_does_not_depend_on_how_long_the_step_lasts(method, t
         for length in lengths:
             d = dynamics(*method, taus, length * min(taus))
             h = d.duration
-            _, c, b = integrators.propagator(d, h)
+            _, c, b = propagators.propagator(d, h)
             u1 = c * i0 + b * u0
             scratch = np.empty(d.order + 1)
             s = first_crossing(d, d.interpolation, 1.0, i0, u0, h, u1, u1 >= 1.0, scratch)
@@ -182,13 +183,13 @@ def test_a_potential_far_below_theta_crosses_once_it_has_decayed():
     d = dynamics("exact", None, (2000.0, 1.0), 1e5)
     for u0 in (-1.0, -1e8, -1e16, -1e140):
         for i0, spikes in ((0.99, False), (1.3, True), (3.0, True)):
-            _, c, b = integrators.propagator(d, 1e5)
+            _, c, b = propagators.propagator(d, 1e5)
             s = first_crossing(
                 d, d.interpolation, 1.0, i0, u0, 1e5, c * i0 + b * u0, False, np.empty(1)
             )
             assert (s > 0.0) == spikes
             if spikes:
-                _, c, b = integrators.propagator(d, s)
+                _, c, b = propagators.propagator(d, s)
                 assert c * i0 + b * u0 == pytest.approx(1.0, rel=1e-13)
 
 
@@ -197,23 +198,23 @@ def test_what_remains_of_a_step_is_what_a_step_of_that_length_does(taus):
     """Quotients of decays, down to those that are no numbers any more."""
     for whole in np.arange(600.0, 800.0, 1.7) * taus[1]:
         d = dynamics("exact", None, taus, whole)
-        b_whole = integrators.propagator(d, whole)[2]
+        b_whole = propagators.propagator(d, whole)[2]
         for rest in np.array([1e-3, 0.5, 20.0]) * min(taus):
-            b_part = integrators.propagator(d, whole - rest)[2]
-            found = integrators.remaining_propagator(d, rest, b_whole, b_part)
+            b_part = propagators.propagator(d, whole - rest)[2]
+            found = propagators.remaining_propagator(d, rest, b_whole, b_part)
             # whole - rest is rounded: in `rest` that counts rest / whole times
-            np.testing.assert_allclose(found, integrators.propagator(d, rest), rtol=3e-10)
+            np.testing.assert_allclose(found, propagators.propagator(d, rest), rtol=3e-10)
 
 
 @pytest.mark.parametrize("method", ["backward-euler", "trapezoidal"])
 def test_slopes_of_endless_steps_are_numbers(method):
-    m = integrators.method(method, None, 1.0, 1.5)
+    m = propagators.method(method, None, 1.0, 1.5)
     for h in (1e50, 1e90):
-        slope = integrators.propagator_derivative(m, h)[1]
+        slope = propagators.propagator_derivative(m, h)[1]
         # of 4 tau tau_s / h or tau tau_s / h
         assert slope == pytest.approx((-6.0 if method == "trapezoidal" else -1.5) / h / h)
     for h in (1e154, 1e200, 1e300):
-        assert np.isfinite(integrators.propagator_and_derivative(m, h)).all()
+        assert np.isfinite(propagators.propagator_and_derivative(m, h)).all()
 
 
 @pytest.mark.parametrize("n", [1, 16])
@@ -279,11 +280,11 @@ def test_a_step_too_fine_for_float32_is_warned_about_where_spikes_move():
 
 
 def test_a_code_without_formulas_is_refused(monkeypatch):
-    from lifnum import crossing
+    from lifnum.kernels.lif import crossing
 
     with pytest.raises(ValueError, match=r"method is 'heun', code None; accepted: exact, euler"):
-        integrators.method("heun", None, 1.0, 1.0)
-    monkeypatch.setitem(integrators.METHODS, "heun", (17, None))
+        propagators.method("heun", None, 1.0, 1.0)
+    monkeypatch.setitem(propagators.METHODS, "heun", (17, None))
     with pytest.raises(ValueError, match=r"method is 'heun', code 17; accepted: exact, euler"):
         Network([(np.ones((1, 1)), Neuron())], Scheme("heun", dt=0.01), 1.0)
     monkeypatch.setitem(crossing.INTERPOLATIONS, "cubic", 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lifnum import Network, Neuron, Scheme, SpikeTrains
-from lifnum.steps import Steps, grid_index, grid_steps, merge
+from lifnum.kernels.steps import Steps, grid_index, grid_steps, merge
 
 STEP_LENGTHS = [1e-3, 0.1, 1.0 / 3.0, 0.7, float(np.float32(1e-3)), 2.0**-7]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, integrators, testing
+from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, testing
+from lifnum.methods import propagators
 
 COMMON = {"deadline": None, "derandomize": True}
 
@@ -102,7 +103,7 @@ def test_without_input_the_potential_decays(method):
 
 
 @pytest.mark.parametrize(
-    "method, order", [(m, 6 if m == "ps" else None) for m in integrators.METHODS]
+    "method, order", [(m, 6 if m == "ps" else None) for m in propagators.METHODS]
 )
 def test_exact_is_the_limit_of_every_method(method, order):
     rng = np.random.default_rng(11)

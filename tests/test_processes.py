@@ -13,7 +13,8 @@ from distributed import LocalCluster
 from numba.np.ufunc import parallel
 from test_train import ROOT, SMALL
 
-from lifnum import cli, compiler, lock, sweep, train
+from lifnum import compiler, options, sweep, train
+from lifnum.files import lock
 
 SIMULATE = """
 import numpy as np, lifnum
@@ -126,7 +127,7 @@ def test_without_fcntl_lifnum_imports_and_only_writing_is_refused(in_tmp, capsys
     program = "import sys; sys.modules['fcntl'] = None; import lifnum.train, lifnum.evaluate"
     assert python(program) == (0, "", "")
     monkeypatch.setattr(lock, "fcntl", None)
-    assert cli.run("lifnum.train", train.main, [*SMALL, "--output", "a.h5"]) == 1
+    assert options.run("lifnum.train", train.main, [*SMALL, "--output", "a.h5"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "a.h5" in error and "no fcntl" in error
     assert not lock.is_claimed("a.h5") and not list(in_tmp.iterdir())
@@ -168,7 +169,7 @@ def test_a_sweep_without_workers_says_so_and_goes_on_when_one_comes(in_tmp, caps
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sweep.tqdm, "write", write)
             arguments = ["--quiet", *grid, "--scheduler", cluster.scheduler_address]
-            assert cli.run("lifnum.sweep", sweep.main, arguments) == 0
+            assert options.run("lifnum.sweep", sweep.main, arguments) == 0
     assert len(said) == 1 and "has no worker" in said[0] and "dask worker" in said[0]
 
 

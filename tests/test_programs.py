@@ -10,23 +10,24 @@ from test_data import MNIST, write_user_file
 from test_train import SMALL, assert_equal_runs
 
 from analysis import figure2, report, results, training
-from lifnum import SpikeTrains, __main__, __version__, cli, datasets, evaluate, sweep, train
-from lifnum.run import _a_sample
-from lifnum.trace import Trace
+from lifnum import SpikeTrains, __main__, __version__, errors, evaluate, options, sweep, train
+from lifnum.data import images
+from lifnum.files.reader import Trace
+from lifnum.runs.run import _a_sample
 
 FILE = ["--dataset", "mine.npz", "--hidden", "12", "--epochs", "1", "--quiet"]
 
 
 def run(*arguments):
-    return cli.run("lifnum.train", train.main, list(arguments))
+    return options.run("lifnum.train", train.main, list(arguments))
 
 
 def run_evaluate(*arguments):
-    return cli.run("lifnum.evaluate", evaluate.main, list(arguments))
+    return options.run("lifnum.evaluate", evaluate.main, list(arguments))
 
 
 def run_sweep(*arguments):
-    return cli.run("lifnum.sweep", sweep.main, list(arguments))
+    return options.run("lifnum.sweep", sweep.main, list(arguments))
 
 
 def many(n=40, scale=1.0):
@@ -269,7 +270,7 @@ def test_a_dry_run_refuses_what_can_not_run(in_tmp, refusal, monkeypatch, argume
 )
 def test_the_analysis_names_what_it_refuses(in_tmp, refusal, program, arguments, message):
     Path("folder").mkdir()
-    assert message in refusal(cli.run, "analysis", program.main, arguments)
+    assert message in refusal(options.run, "analysis", program.main, arguments)
 
 
 @pytest.mark.parametrize("program", [train, evaluate, sweep, __main__])
@@ -314,12 +315,12 @@ FASHION = MNIST is not None and (MNIST / "fashion-mnist").is_dir()
 
 @pytest.mark.skipif(not FASHION, reason="Fashion-MNIST is not at hand")
 def test_the_content_of_fashion_mnist_is_checked(tmp_path):
-    labels = datasets.read_images("fashion-mnist", MNIST)[1]
+    labels = images.read_images("fashion-mnist", MNIST)[1]
     assert labels[:5].tolist() == [9, 0, 0, 3, 0]
     name = "t10k-labels-idx1-ubyte"
     content = bytearray(gzip.decompress((MNIST / "fashion-mnist" / f"{name}.gz").read_bytes()))
     content[100] ^= 1
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(datasets.DataError, match="another SHA-256 than fashion-mnist"):
-        datasets._read_idx("fashion-mnist", path, name)
+    with pytest.raises(errors.DataError, match="another SHA-256 than fashion-mnist"):
+        images._read_idx("fashion-mnist", path, name)

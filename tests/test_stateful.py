@@ -23,8 +23,8 @@ from hypothesis.stateful import run_state_machine_as_test as run
 
 from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains
 from lifnum.compiler import kernel
+from lifnum.kernels.vectors import LANES, load, store
 from lifnum.optimizers import Adam
-from lifnum.vectors import LANES, load, store
 
 DURATION = 2.0
 

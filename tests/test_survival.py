@@ -20,10 +20,15 @@ import numpy as np
 import pytest
 from test_train import assert_equal_runs
 
-from lifnum import checkpoint, cli, train
-from lifnum.lock import Lock
-from lifnum.run import Interrupted, Run, Signals
-from lifnum.trace import BATCHES, EPOCHS, TIMINGS, Trace, TraceError, TraceWriter
+from lifnum import options, train
+from lifnum.errors import TraceError
+from lifnum.files import checkpoint
+from lifnum.files.lock import Lock
+from lifnum.files.reader import Trace
+from lifnum.files.trace import BATCHES, EPOCHS, TIMINGS
+from lifnum.files.writer import TraceWriter
+from lifnum.runs.run import Run
+from lifnum.runs.signals import Interrupted, Signals
 
 OPTIONS = ["--method", "euler", "--hidden", "12", "--limit-train", "100", "--limit-test", "50",
            "--epochs", "6", "--evaluations", "2", "--checkpoint-every", "0.02", "--threads", "1",
@@ -43,7 +48,7 @@ def child_main(argv, folder, output, limit):
     if limit is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    code = cli.run("lifnum.train", train.main, argv)
+    code = options.run("lifnum.train", train.main, argv)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -83,7 +88,7 @@ def wait_for(condition):
 def run(*arguments):
     threads = numba.get_num_threads()
     try:
-        return cli.run("lifnum.train", train.main, [*OPTIONS, "--quiet", *arguments])
+        return options.run("lifnum.train", train.main, [*OPTIONS, "--quiet", *arguments])
     finally:
         numba.set_num_threads(threads)
 

@@ -15,9 +15,10 @@ from distributed import Client, LocalCluster
 from test_survival import wait_for
 from test_train import ROOT, SMALL, assert_equal_runs
 
-from lifnum import checkpoint, cli, sweep, train
-from lifnum.run import Run
-from lifnum.trace import Trace
+from lifnum import errors, options, sweep, train
+from lifnum.files import checkpoint
+from lifnum.files.reader import Trace
+from lifnum.runs.run import Run
 
 LONG = [*SMALL, "--epochs", "30"]
 
@@ -32,7 +33,7 @@ def one_thread():
 
 
 def run(*arguments):
-    return cli.run("lifnum.sweep", sweep.main, ["--quiet", *arguments])
+    return options.run("lifnum.sweep", sweep.main, ["--quiet", *arguments])
 
 
 def jobs(*arguments):
@@ -56,7 +57,7 @@ def is_under_way(job):
     """Whether a run has checkpoints of its middle."""
     try:
         return checkpoint.load_latest(job.path)[1]["epoch"] >= 3
-    except checkpoint.CheckpointError:
+    except errors.CheckpointError:
         return False
 
 
@@ -188,7 +189,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_none_later(in_
     run_._evaluate(True, False)
     run_.trace.close("running")
     checkpoint.remove(job.path)
-    with pytest.raises(checkpoint.CheckpointError, match="no usable checkpoint"):
+    with pytest.raises(errors.CheckpointError, match="no usable checkpoint"):
         sweep._start(job)
 
 

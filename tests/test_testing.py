@@ -10,10 +10,11 @@ import pytest
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from lifnum import Neuron, Scheme, SpikeTrains, integrators, testing
+from lifnum import Neuron, Scheme, SpikeTrains, testing
+from lifnum.methods import propagators
 
-METHODS = [(name, None) for name in integrators.METHODS if name != "ps"]
-METHODS += [("ps", order) for order in range(1, integrators.MAX_ORDER + 1)]
+METHODS = [(name, None) for name in propagators.METHODS if name != "ps"]
+METHODS += [("ps", order) for order in range(1, propagators.MAX_ORDER + 1)]
 
 DRAWS = hypothesis.settings(deadline=None, derandomize=True, max_examples=100)
 
@@ -89,7 +90,7 @@ def test_check_integrator_refuses_an_order_above_that_of_an_implicit_method(orde
 
 def series(order):
     def propagator(h, tau_s, tau):
-        return integrators.propagator.py_func(integrators.method("ps", order, tau_s, tau), h)
+        return propagators.propagator.py_func(propagators.method("ps", order, tau_s, tau), h)
 
     return propagator
 

@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 
 import lifnum
-from lifnum import cli, evaluate, train
-from lifnum.trace import Trace
-from lifnum.transfer import (
-    GRADIENTS,
-    SCHEMES,
-    Transfer,
-    by_neuron,
-    difference,
-    read_transfer,
-)
+from lifnum import evaluate, options, train
+from lifnum.files.reader import Trace
+from lifnum.files.transfers import GRADIENTS, SCHEMES, read_transfer
+from lifnum.runs.transfer import Transfer, by_neuron, difference
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +24,7 @@ def trained(tmp_path_factory):
 
 
 def transfer(trace, output, *arguments):
-    return cli.run("lifnum.evaluate", evaluate.main,
+    return options.run("lifnum.evaluate", evaluate.main,
                    [str(trace), "--output", str(output), *arguments])  # fmt: skip
 
 
@@ -213,7 +207,7 @@ def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_
     other = Path("other.h5")
     other.write_bytes(trained.read_bytes())
     arguments = [str(trained), "other.h5", "--dataset", "mine.npz", "--output", "folder"]
-    assert cli.run("lifnum.evaluate", evaluate.main, arguments) == 0
+    assert options.run("lifnum.evaluate", evaluate.main, arguments) == 0
     names = ["exact-transfer-mine.h5", "other-transfer-mine.h5"]
     assert sorted(p.name for p in Path("folder").iterdir()) == names
     for name in names:
@@ -238,7 +232,7 @@ def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_
     ],
 )  # fmt: skip
 def test_a_grid_holds_every_scheme_that_there_is_once(lists, labels):
-    assert [scheme.label for scheme in cli.grid(*lists)] == labels
+    assert [scheme.label for scheme in options.grid(*lists)] == labels
 
 
 @pytest.mark.parametrize(

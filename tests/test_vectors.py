@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lifnum.compiler import kernel
-from lifnum.vectors import (
+from lifnum.kernels.vectors import (
     LANES,
     NEAR,
     converted,

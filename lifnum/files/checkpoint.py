@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lifnum.errors import CheckpointError
+
 KEPT = 2
 
 _KIND = "lifnum checkpoint 2"
 
 _DIGEST = hashlib.sha256().digest_size
-
-
-class CheckpointError(ValueError):
-    """No usable checkpoint; the message is one line that names the file."""
 
 
 def _paths(trace):

@@ -10,13 +10,14 @@ from itertools import product
 
 import numba
 
-from lifnum import device
 from lifnum._version import __version__
-from lifnum.crossing import INTERPOLATIONS
-from lifnum.datasets import NAMES
-from lifnum.hdf5 import one_line
-from lifnum.integrators import METHODS
-from lifnum.network import DEVICES, GRADIENTS, Scheme
+from lifnum.cuda import device
+from lifnum.data.datasets import NAMES
+from lifnum.files.hdf5 import one_line
+from lifnum.methods.interpolation import INTERPOLATIONS
+from lifnum.methods.propagators import METHODS
+from lifnum.network import DEVICES
+from lifnum.scheme import GRADIENTS, Scheme
 
 DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import os
 import secrets
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,55 +11,21 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lifnum import checkpoint, datasets, presets
-from lifnum.network import Scheme, SimulationError
-from lifnum.trace import (
-    Trace,
-    TraceError,
-    TraceWriter,
-    check_config,
-    check_replaceable,
-    environment,
-)
-from lifnum.trainer import Trainer
+from lifnum import errors
+from lifnum.data import datasets
+from lifnum.errors import SimulationError, TraceError
+from lifnum.files import checkpoint
+from lifnum.files.environment import environment
+from lifnum.files.reader import Trace, check_config
+from lifnum.files.writer import TraceWriter, check_replaceable
+from lifnum.runs import presets
+from lifnum.runs.signals import Interrupted, Signals
+from lifnum.runs.trainer import Trainer
+from lifnum.scheme import Scheme
 
 BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
 
 RASTER_SAMPLES = 8
-
-
-class Interrupted(Exception):
-    """SIGINT or SIGTERM came; carries the exit code."""
-
-
-class Signals:
-    """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps.
-
-    Where the run belongs to a process, `parent`, the end of that process counts as SIGTERM.
-    """
-
-    def __init__(self, parent=None):
-        self.received = None
-        self._parent = parent
-
-    def __enter__(self):
-        def note(number, frame):
-            if self.received is not None:  # a second one does not wait
-                raise KeyboardInterrupt
-            self.received = number
-
-        self._before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def check(self):
-        if self._parent is not None and os.getppid() != self._parent:
-            self.received = self.received or signal.SIGTERM
-        if self.received is not None:
-            raise Interrupted(128 + self.received)
 
 
 def trainer_of(config, data_dir=None):
@@ -123,11 +87,11 @@ def saved(output, epochs=None):
     except TraceError as error:
         try:
             arrays, numbers = checkpoint.load_latest(output)
-        except checkpoint.CheckpointError:
+        except errors.CheckpointError:
             raise error from None
         header = numbers.get("header")
         if not isinstance(header, dict):
-            raise checkpoint.CheckpointError(f"{output}: has a checkpoint without header") from None
+            raise errors.CheckpointError(f"{output}: has a checkpoint without header") from None
         check_config(output, header.get("config"))
         print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
         return Saved(header, arrays, numbers)
@@ -138,7 +102,7 @@ def saved(output, epochs=None):
                          f"--epochs above {done}, which extends it")  # fmt: skip
     try:
         return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
-    except checkpoint.CheckpointError:
+    except errors.CheckpointError:
         if rows:
             raise
         return Saved(header, None, None)
@@ -223,7 +187,7 @@ class Run:
             try:
                 trainer.restore(arrays, resume.numbers)
             except ValueError as error:
-                raise checkpoint.CheckpointError(f"{output}: {error}") from None
+                raise errors.CheckpointError(f"{output}: {error}") from None
         n_samples = min(RASTER_SAMPLES, len(trainer.data.test))
         self.trace = TraceWriter(
             self.output, self.header, initial, trainer.data.n_classes, n_samples,

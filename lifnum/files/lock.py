@@ -4,14 +4,12 @@ import os
 import time
 from pathlib import Path
 
+from lifnum.errors import TraceError
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
-
-class TraceError(ValueError):
-    """A trace that can not be read or written; the message is one line that names the file."""
 
 
 class Lock:

@@ -6,157 +6,25 @@ generator to save.
 """
 
 import math
-from dataclasses import asdict
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 
-from lifnum import presets
-from lifnum.device import to_host
-from lifnum.losses import LOSSES, accepted_labels
-from lifnum.network import Network, Neuron, Scheme, SimulationError
-from lifnum.trace import Trace
-
-EVALUATION_BATCH = 250
+from lifnum.cuda.device import to_host
+from lifnum.errors import SimulationError
+from lifnum.runs import presets
+from lifnum.runs.activity import Activity
+from lifnum.runs.configuration import build_loss, build_network
+from lifnum.runs.evaluation import evaluate
 
 # streams of random numbers derived from the seed of a run
 _SPLIT, _SHUFFLE = 1, 2
-
-
-class Evaluation(NamedTuple):
-    """Result of a network on a labelled set of spike trains."""
-
-    loss: float
-    accuracy: float
-    confusion: np.ndarray  # (n_classes, n_classes + 1): label, prediction; last column: silent
-    predictions: np.ndarray  # (n_samples,), -1 where the output was silent
-    spikes: np.ndarray  # per layer: spikes per sample
-    silent: np.ndarray  # per layer: share of the neurons that never spiked
-    capped: np.ndarray  # per layer: neurons at the cap, per sample
-    suppressed: np.ndarray  # per layer: neurons whose next spike the cap suppressed, per sample
-    unresolved: np.ndarray  # per layer: Layer.n_unresolved, per sample; NaN where not counted
-    steps: np.ndarray  # per layer: sub-intervals per sample
-    seconds: float
-
-
-class Activity:
-    """Counts over many batches of what the layers of a network did; its arrays are its state."""
-
-    def __init__(self, net):
-        n = len(net.layers)
-        self.samples = np.zeros((), np.int64)
-        self.spikes, self.capped, self.suppressed, self.steps, self.constant = (
-            np.zeros(n, np.int64) for _ in range(5)
-        )
-        self.unresolved = np.zeros(n)  # NaN: not counted
-        self.spiked = [np.zeros(layer.shape[1], np.bool_) for layer in net.layers]
-
-    def add(self, net, batch):
-        """Count the last forward and backward pass of a batch of that many samples."""
-        self.samples += batch
-        for k, layer in enumerate(net.layers):
-            self.spikes[k] += len(layer.spikes.times)
-            self.capped[k] += layer.n_capped
-            self.suppressed[k] += layer.n_suppressed
-            self.unresolved[k] += np.nan if layer.n_unresolved is None else layer.n_unresolved
-            self.steps[k] += layer.n_steps
-            self.constant[k] += layer.n_constant
-            if not self.spiked[k].all():  # soon all have
-                layer.spikes.mark(self.spiked[k])
-
-    def per_sample(self, counts):
-        """Counts divided by the number of samples, NaN where there are none."""
-        return counts / self.samples if self.samples else np.full(len(counts), np.nan)
-
-    def silent(self):
-        """Share of each layer's neurons that never spiked."""
-        return np.array([1.0 - spiked.mean() if len(spiked) else 0.0 for spiked in self.spiked])
-
-    def state(self):
-        """Arrays that a checkpoint must keep, by name; they are the object's own."""
-        named = {name: getattr(self, name) for name in
-                 ("samples", "spikes", "capped", "suppressed", "unresolved", "steps",
-                  "constant")}  # fmt: skip
-        return named | {f"spiked{k}": spiked for k, spiked in enumerate(self.spiked)}
-
-
-def build_network(preset, scheme, weights, device="cpu"):
-    """The preset's network with these weights, integrated by this scheme on this device."""
-    if len(weights) != len(preset.theta):
-        raise ValueError(f"weights are of {len(weights)} layers; accepted: {len(preset.theta)}")
-    layers = [
-        (w, Neuron(preset.tau_s[k], preset.tau[k], preset.theta[k], preset.delta_theta[k],
-                   preset.max_spikes[k]))
-        for k, w in enumerate(weights)
-    ]  # fmt: skip
-    return Network(layers, scheme, preset.duration, device)
-
-
-def build_loss(preset):
-    """The preset's loss."""
-    return LOSSES[preset.loss](preset)
 
 
 def learning_rate(preset, epoch):
     """Learning rate in that epoch: multiplied by decay every decay_every epochs, down to floor."""
     factor = preset.lr_decay ** (epoch // preset.lr_decay_every)
     return max(preset.lr_floor, preset.learning_rate * factor)
-
-
-def evaluate(net, loss, trains, labels, n_classes, progress=None, count_peaks=False):
-    """Run a network over labelled spike trains, without gradients.
-
-    Parameters
-    ----------
-    net : Network
-    loss : callable
-        One of lifnum.losses.
-    trains, labels : SpikeTrains, ndarray (n,)
-    n_classes : int
-    progress : callable, optional
-        Called with the number of samples done after each batch.
-    count_peaks : bool
-        As in `Network.forward`.
-
-    Returns
-    -------
-    Evaluation
-
-    Raises
-    ------
-    ValueError
-        Labels other than one from 0 to n_classes - 1 for each sample.
-    """
-    start = perf_counter()
-    n = len(trains)
-    labels = accepted_labels(labels, n, n_classes)
-    activity = Activity(net)
-    predictions = np.empty(n, np.int64)
-    total = 0.0
-    for first in range(0, n, EVALUATION_BATCH):
-        rows = np.arange(first, min(n, first + EVALUATION_BATCH))
-        out = net.forward(trains.select(rows), differentiable=False, count_peaks=count_peaks)
-        total += float(loss(out, labels[rows])[0].sum())
-        predictions[rows] = to_host(loss.predict(out))
-        activity.add(net, len(rows))
-        if progress is not None:
-            progress(len(rows))
-    confusion = np.zeros((n_classes, n_classes + 1), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)  # -1 is the last column
-    return Evaluation(
-        total / n if n else np.nan,
-        float((predictions == labels).mean()) if n else np.nan,
-        confusion,
-        predictions,
-        activity.per_sample(activity.spikes),
-        activity.silent(),
-        activity.per_sample(activity.capped),
-        activity.per_sample(activity.suppressed),
-        activity.per_sample(activity.unresolved),
-        activity.per_sample(activity.steps),
-        perf_counter() - start,
-    )
 
 
 class Trainer:
@@ -342,44 +210,3 @@ class Trainer:
             array[...] = arrays[name]
         for name in own_numbers:
             setattr(self, name, numbers[name])
-
-
-def configuration(preset, scheme, **options):
-    """Everything that decides the result of a run, as JSON can hold it."""
-    return {
-        "preset": asdict(preset),
-        "scheme": {name: getattr(scheme, name)
-                   for name in ("method", "order", "dt", "interpolation", "gradient")},
-        **options,
-    }  # fmt: skip
-
-
-def network_of(config, weights, device="cpu"):
-    """(Network, loss, Preset) of a configuration that `configuration` made, with these weights."""
-    preset = presets.from_config(config["preset"])
-    scheme = Scheme(**config["scheme"])
-    return build_network(preset, scheme, weights, device), build_loss(preset), preset
-
-
-def load(path, which="last"):
-    """The network of a trace.
-
-    Parameters
-    ----------
-    path : path
-    which : {"last", "best", "initial"}
-        Its weights.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    TraceError
-        No such file, not a trace, or damaged.
-    ValueError
-        Other weights asked for.
-    """
-    with Trace(path) as trace:
-        return network_of(trace.config, trace.weights(which))[0]

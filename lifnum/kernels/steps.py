@@ -8,16 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum.compiler import inlined_kernel, kernel
-from lifnum.crossing import DENSE, NONE
-from lifnum.integrators import (
-    PS,
-    curvature_bound,
-    is_square,
-    propagator,
-    significant_order,
-    square_propagator,
-)
-from lifnum.vectors import LANES, NEAR, load, lost_by_decay, series, store
+from lifnum.methods.interpolation import NONE
 
 # A time this little behind a grid point counts as on it, in steps: t and dt may both have been
 # rounded to single precision, whose unit roundoff is 2^-24, and a caller's arithmetic adds to it.
@@ -105,46 +96,3 @@ def merge(d, times, i, last, sample, steps):
 def step_end(d, steps, step, last):
     """When a step ends; `last` is the one behind the last step of the sample."""
     return steps.start[step + 1] if step + 1 < last else d.duration
-
-
-@inlined_kernel
-def write_row(d, row, h, a, c, b):
-    """A row of the table of propagators, for a step of length h."""
-    row[0], row[1], row[2], row[3], row[4] = a, c, b, 0.0, 0.0
-    if d.interpolation == DENSE or d.count_peaks != 0:
-        # a chord is exceeded by at most h^2 / 8 max |u''|; the last factor covers rounding
-        c_bound, b_bound = curvature_bound(d, h)
-        row[3] = c_bound * h * h * (0.125 * (1.0 + 1e-6))
-        row[4] = b_bound * h * h * (0.125 * (1.0 + 1e-6))
-
-
-@kernel
-def tabulate(d, steps, sample, lanes):
-    """The propagators of a sample's steps; lanes (4 or more, LANES), float64, is scratch."""
-    first = steps.first[sample]
-    last = first + steps.count[sample]
-    for block in range(first, last, LANES):
-        n = min(LANES, last - block)
-        lanes[0] = 0.0
-        longest = 0.0
-        for lane in range(n):
-            step = block + lane
-            lanes[0, lane] = step_end(d, steps, step, last) - steps.start[step]
-            longest = max(longest, lanes[0, lane])
-        near = is_square(d) and longest < d.tau * (1.0 - NEAR)  # then exp(-h / tau) > NEAR
-        if near:
-            store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
-        elif d.code == PS:
-            x = load(lanes, 0, 0) / d.unit
-            order = significant_order(d.order, longest / d.unit)
-            for k in range(3):
-                store(lanes, k + 1, 0, series(d.series[k], order, x))
-        for lane in range(n):
-            h = lanes[0, lane]
-            if near:
-                a, c, b = square_propagator(d, 1.0 - lanes[1, lane], lanes[1, lane])
-            elif d.code == PS:
-                a, c, b = lanes[1, lane], d.unit * lanes[2, lane], lanes[3, lane]
-            else:
-                a, c, b = propagator(d, h)
-            write_row(d, steps.propagators[block + lane], h, a, c, b)

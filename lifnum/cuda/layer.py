@@ -1,119 +1,23 @@
-"""A layer, spike trains and optimisers that stay on the GPU: what Network runs there.
+"""A layer that stays on the GPU: what Network runs there, with the interface of `Layer`.
 
-The same interfaces as Layer, SpikeTrains and the optimisers of the CPU; arrays are of
-`device.array_module()`. What crosses to the host: a few numbers a layer and pass.
+Arrays are of `device.array_module()`. What crosses to the host: a few numbers a layer and pass.
 """
 
 import math
 
 import numpy as np
 
-from lifnum import device, integrators, layer_cuda, optimizers
-from lifnum.crossing import DENSE, LINEAR
-from lifnum.network import MAX_TABLE_BYTES, SimulationError, require_same_spikes, write_weights
-from lifnum.spikes import SpikeTrains, check_marks, chosen_rows
-from lifnum.steps import Steps
-
-xp = device.array_module()
+from lifnum.cuda import adjoint, device, forward, layout, order
+from lifnum.cuda.trains import THREADS, DeviceTrains, _blocks, xp
+from lifnum.errors import SimulationError
+from lifnum.kernels.steps import Steps
+from lifnum.layer import MAX_TABLE_BYTES, require_same_spikes, write_weights
+from lifnum.methods import propagators
+from lifnum.methods.interpolation import DENSE, LINEAR
 
 # gradients of this many bytes at most are summed from chunks of the batch
 MAX_CHUNK_BYTES = 2**28
 BLOCKS = 512  # blocks that keep a GPU busy
-
-THREADS = 4 if device.SIMULATED else 128  # of blocks without a layout of their own
-
-
-def _blocks(n):
-    return max(1, -(-n // THREADS))
-
-
-class DeviceTrains:
-    """SpikeTrains on the device.
-
-    Attributes
-    ----------
-    times, indices, offsets : device arrays
-        As in SpikeTrains.
-    n_neurons : int
-    """
-
-    xp = xp
-
-    def __init__(self, times, indices, offsets, n_neurons, host_offsets=None, counts=None):
-        self.times, self.indices, self.offsets = times, indices, offsets
-        self.n_neurons = n_neurons
-        self._host_offsets = host_offsets
-        self._counts = counts
-        self._survey = None
-
-    @classmethod
-    def of(cls, trains):
-        """The device's copy of SpikeTrains; what is on the device already as it is."""
-        if isinstance(trains, cls):
-            return trains
-        arrays = (xp.array(a) for a in (trains.times, trains.indices, trains.offsets))
-        return cls(*arrays, trains.n_neurons, trains.offsets)
-
-    def host(self):
-        """SpikeTrains."""
-        arrays = (device.to_host(a) for a in (self.times, self.indices, self.offsets))
-        return SpikeTrains._trusted(*arrays, self.n_neurons)
-
-    def __len__(self):
-        return len(self.offsets) - 1
-
-    def select(self, rows):
-        """The samples `rows`, on the host, in that order; see SpikeTrains."""
-        rows = chosen_rows(rows, len(self))
-        if self._host_offsets is None:
-            self._host_offsets = device.to_host(self.offsets)
-        old = self._host_offsets
-        new = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(old[rows + 1] - old[rows], out=new[1:])
-        times, indices = xp.empty(new[-1]), xp.empty(new[-1], np.int32)
-        offsets = xp.asarray(new)
-        if new[-1]:
-            layer_cuda.gather[len(rows), THREADS](
-                self.times, self.indices, self.offsets, xp.asarray(rows), times, indices, offsets
-            )
-        return DeviceTrains(times, indices, offsets, self.n_neurons, new)
-
-    def spread(self, values):
-        """The element of values (batch, n_neurons) that belongs to each spike (n,)."""
-        if values.shape != (len(self), self.n_neurons):
-            raise ValueError(
-                f"values have shape {values.shape}; accepted: {(len(self), self.n_neurons)}"
-            )
-        positions = xp.arange(len(self.times), dtype=np.int64)
-        return values[xp.searchsorted(self.offsets, positions, side="right") - 1, self.indices]
-
-    def _surveyed(self):
-        if self._survey is None:
-            shape = (len(self), self.n_neurons)
-            self._survey = xp.zeros(shape, np.int64), xp.full(shape, -1), xp.full(shape, np.inf)
-            if len(self):
-                layer_cuda.survey[_blocks(len(self)), THREADS](
-                    self.times, self.indices, self.offsets, *self._survey
-                )
-        return self._survey
-
-    def counts(self):
-        """Spike counts (batch, n_neurons), int64."""
-        return self._surveyed()[0]
-
-    def first_spikes(self):
-        """Rank of each neuron's first spike (batch, n_neurons), -1 where silent."""
-        return self._surveyed()[1]
-
-    def last_times(self):
-        """Time of each neuron's last spike (batch, n_neurons), inf where silent."""
-        return self._surveyed()[2]
-
-    def mark(self, spiked):
-        """Set spiked[j] (n_neurons,), bool on the host, for every neuron j that spikes."""
-        check_marks(spiked, self.n_neurons)
-        counts = self.counts() if self._counts is None else self._counts
-        spiked |= device.to_host(counts.any(axis=0))
 
 
 class DeviceLayer:
@@ -129,7 +33,7 @@ class DeviceLayer:
         self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = 0
         self._sums = xp.zeros(2)
         self._capacity = min(4, neuron.max_spikes)
-        self._threads = layer_cuda.threads(max(1, weights.shape[1]))
+        self._threads = layout.threads(max(1, weights.shape[1]))
         self.n_tiles = -(-weights.shape[1] // self._threads)
 
     @property
@@ -173,12 +77,12 @@ class DeviceLayer:
         while True:
             slots = (batch, self._capacity, n)
             piece = xp.empty((4, *slots) if keep_pieces else (0, 0, 0, 0))
-            records = layer_cuda.Records(
+            records = layout.Records(
                 xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32), piece
             )
             totals = xp.zeros(7, np.int64)
             if batch and n:
-                layer_cuda.forward[batch * self.n_tiles, self._threads](
+                forward.forward[batch * self.n_tiles, self._threads](
                     self._d, inputs.offsets, inputs.indices, w, steps, records, counts, totals,
                     states,
                 )  # fmt: skip
@@ -209,10 +113,10 @@ class DeviceLayer:
         ranks = xp.empty(n_spikes, np.int64)
         offsets = xp.zeros(batch + 1, np.int64)
         if n_spikes:
-            layer_cuda.compact[_blocks(batch * n), THREADS](
+            order.compact[_blocks(batch * n), THREADS](
                 records, counts, ends, times, indices, samples, offsets
             )
-            layer_cuda.arrange[_blocks(n_spikes), THREADS](
+            order.arrange[_blocks(n_spikes), THREADS](
                 samples, offsets, times, indices, sorted_times, sorted_indices, ranks
             )
         trains = DeviceTrains(sorted_times, sorted_indices, offsets, n, counts=counts)
@@ -231,13 +135,13 @@ class DeviceLayer:
                  xp.empty((most, 5)))  # fmt: skip
         steps = Steps(*table)
         if batch:
-            layer_cuda.build_steps[batch, THREADS](d, (inputs.times, inputs.offsets), steps)
+            forward.build_steps[batch, THREADS](d, (inputs.times, inputs.offsets), steps)
         return steps
 
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None), on the device; see Layer.backward."""
         d, d_times = self._d, xp.ascontiguousarray(d_times)
-        exact = d.code == integrators.EXACT
+        exact = d.code == propagators.EXACT
         # on an exact trajectory both gradients coincide, and piggyback needs no states
         adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)
         shown, before, kept = self.spikes, self._output, (self._has_pieces, self._states)
@@ -260,13 +164,13 @@ class DeviceLayer:
         elif adjusted:
             states = xp.empty((0, 2, 0), w.dtype) if self._states is None else self._states
             table = self._per_step(steps, 1) if input_gradient else xp.empty((0, 3))
-            layer_cuda.backward_adjusted[grid](
+            adjoint.backward_adjusted[grid](
                 d, *common, table, records, counts, ends, ranks, states, d_times, d_w, d_in,
                 constant,
             )  # fmt: skip
         else:
             table = steps.propagators if exact else self._per_step(steps, 0)
-            layer_cuda.backward_piggyback[grid](
+            adjoint.backward_piggyback[grid](
                 d, *common, table, records, counts, ends, ranks, d_times, d_w, d_in, constant
             )
         total = d_w.sum(axis=0)
@@ -277,56 +181,5 @@ class DeviceLayer:
 
     def _per_step(self, steps, derivative):
         table = xp.empty((steps.start.shape[0], 3))
-        layer_cuda.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
+        adjoint.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
         return table
-
-
-class DeviceSGD(optimizers.SGD):
-    """SGD on the layers of a network on the device."""
-
-    def __init__(self, layers, learning_rate):
-        super().__init__([layer.weights for layer in layers], learning_rate)
-        self.weights = [layer.mirror for layer in layers]
-
-    _array = staticmethod(device.to_device)
-
-    def step(self, gradients):
-        """Update the weights by a list of gradients on the device."""
-        for w, g in zip(self.weights, self._accepted(gradients)):
-            array = w.device
-            array -= array.dtype.type(self.learning_rate) * g
-            w.written()
-
-
-class DeviceAdam(optimizers.Adam):
-    """Adam on the layers of a network on the device."""
-
-    def __init__(self, layers, learning_rate):
-        super().__init__([layer.weights for layer in layers], learning_rate)
-        self.weights = [layer.mirror for layer in layers]
-        self.m, self.v = ([device.Mirror(a) for a in arrays] for arrays in (self.m, self.v))
-
-    _array = staticmethod(device.to_device)
-
-    def step(self, gradients):
-        """Update the weights by a list of gradients on the device."""
-        gradients = self._accepted(gradients)
-        numbers = self.numbers_of_step()
-        for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            arrays = w.device, g, m.device, v.device
-            if arrays[0].size:
-                layer_cuda.adam[_blocks(arrays[0].size), THREADS](
-                    *(a.ravel() for a in arrays), *numbers
-                )
-            for mirror in (w, m, v):
-                mirror.written()
-
-    def state(self):
-        """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
-        named = {"n_steps": self.n_steps}
-        for k, (m, v) in enumerate(zip(self.m, self.v, strict=True)):
-            named[f"m{k}"], named[f"v{k}"] = m.host, v.host
-        return named
-
-
-OPTIMIZERS = {"adam": DeviceAdam, "sgd": DeviceSGD}

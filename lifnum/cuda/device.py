@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 from numba import config
 
+from lifnum.errors import DeviceError
+
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
 INSTALL = "pip install 'lifnum[cuda]'"
-
-
-class DeviceError(ValueError):
-    """No GPU can be used; the message says whether GPU, driver or package is what is wrong."""
 
 
 def require():

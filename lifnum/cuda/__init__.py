@@ -1,0 +1,1 @@
+"""The same passes on an NVIDIA GPU."""

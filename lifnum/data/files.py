@@ -1,0 +1,161 @@
+"""Spike trains from a user's NPZ or HDF5 file."""
+
+import io
+import math
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from lifnum.data.dataset import Dataset
+from lifnum.errors import DataError
+from lifnum.files import hdf5
+from lifnum.spikes import SpikeTrains
+
+# a confusion matrix has a row and a column for each, of 8 bytes an entry: then 8 MB
+MAX_CLASSES = 1000
+
+# a file of spike trains may unpack to this many bytes, and this many times its own size more
+MAX_UNPACKED, MAX_RATIO = 64 << 20, 100
+
+# what zipfile, NumPy and h5py raise on damaged files
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
+                AttributeError, SyntaxError, NotImplementedError, OverflowError, MemoryError,
+                zlib.error, struct.error, tokenize.TokenError, zipfile.BadZipFile)  # fmt: skip
+
+
+def load_file(path):
+    """Labelled spike trains from a user's file.
+
+    NPZ with arrays ``train_times``, ``train_indices``, ``train_offsets``, ``train_labels`` and
+    the same for ``test_``; or HDF5 with groups ``train`` and ``test`` that hold ``times``,
+    ``indices``, ``offsets``, ``labels``. The number of input neurons is the largest index plus
+    one. Labels are any integers: the distinct ones of both parts, rising, are the classes, at most
+    `MAX_CLASSES`.
+
+    Raises
+    ------
+    DataError
+        A missing or damaged file or array, or invalid spike trains; never runs code from it.
+    """
+    path = Path(path)
+    try:
+        if h5py.is_hdf5(path):
+            arrays = _read_hdf5(path)
+        elif zipfile.is_zipfile(path):
+            arrays = _read_npz(path)
+        else:
+            raise DataError(f"{path}: is neither NPZ nor HDF5")
+    except DataError:
+        raise
+    except _READ_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: damaged or unreadable ({reason})") from None
+    parts = []
+    indices = [arrays[part, "indices"] for part in ("train", "test")]
+    n_neurons = 1 + max((int(i.max()) for i in indices if i.size), default=0)
+    for part in ("train", "test"):
+        times, index, offsets, labels = (
+            arrays[part, key] for key in ("times", "indices", "offsets", "labels")
+        )
+        try:
+            trains = SpikeTrains(times, index, offsets, n_neurons)
+        except ValueError as error:
+            raise DataError(f"{path}: {part}: {' '.join(str(error).split())}") from None
+        if labels.shape != (len(trains),) or labels.dtype.kind not in "iu":
+            raise DataError(
+                f"{path}: {part}: labels are {labels.dtype} of shape {labels.shape}; "
+                f"accepted: integers of shape ({len(trains)},)"
+            )
+        if labels.size and labels.max() >= 2**63:
+            raise DataError(f"{path}: {part}: a label is {labels.max()}; accepted: below 2^63")
+        parts += [trains, labels.astype(np.int64)]
+    classes = np.unique(np.concatenate(parts[1::2]))
+    if len(classes) > MAX_CLASSES:
+        raise DataError(
+            f"{path}: has {len(classes)} distinct labels, from {classes[0]} to {classes[-1]}; "
+            f"accepted: at most {MAX_CLASSES}"
+        )
+    parts[1], parts[3] = (np.searchsorted(classes, labels) for labels in parts[1::2])
+    plain = (classes == np.arange(len(classes))).all()
+    return Dataset(path.stem, *parts, len(classes), None if plain else classes)
+
+
+def _keys():
+    return [(part, key) for part in ("train", "test")
+            for key in ("times", "indices", "offsets", "labels")]  # fmt: skip
+
+
+def _read_npz(path):
+    """Arrays of an NPZ file, each as large as its own header and the archive say alike."""
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        infos = {info.filename: info for info in archive.infolist()}
+        missing = [f"{part}_{key}" for part, key in _keys() if f"{part}_{key}.npy" not in infos]
+        if missing:
+            raise DataError(f"{path}: has no array {missing[0]}")
+        infos = {(part, key): infos[f"{part}_{key}.npy"] for part, key in _keys()}
+        _check_size(path, sum(info.file_size for info in infos.values()))
+        for (part, key), info in infos.items():
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(
+                    f"{path}: {part}_{key} is compressed in another way than NumPy does"
+                )
+            with archive.open(info) as stream:
+                content = stream.read(info.file_size + 1)
+            stream = io.BytesIO(content)
+            version = np.lib.format.read_magic(stream)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            else:
+                shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+            count = math.prod(shape)
+            if dtype.hasobject or len(shape) != 1:
+                raise DataError(f"{path}: {part}_{key} is no one-dimensional array of numbers")
+            if count * dtype.itemsize != len(content) - stream.tell():
+                raise DataError(f"{path}: {part}_{key} claims another size than it has")
+            arrays[part, key] = np.frombuffer(content, dtype, count, stream.tell())
+    return arrays
+
+
+def _check_size(path, size):
+    """Refuse files that claim to unpack to much more than spike trains can."""
+    if size > MAX_UNPACKED + MAX_RATIO * path.stat().st_size:
+        raise DataError(f"{path}: claims to hold {size} bytes, more than spike trains would")
+
+
+def _read_hdf5(path):
+    arrays = {}
+    with _open_hdf5(path) as file:
+        items = {key: file.get("/".join(key)) for key in _keys()}
+        for (part, key), item in items.items():
+            if not isinstance(item, h5py.Dataset):
+                raise DataError(f"{path}: has no array {part}/{key}")
+            if item.dtype.kind not in "fiu" or item.ndim != 1:
+                raise DataError(f"{path}: {part}/{key} is no one-dimensional array of numbers")
+            if item.is_virtual or item.external:
+                raise DataError(f"{path}: {part}/{key} is kept in another file")
+        _check_size(path, sum(item.nbytes for item in items.values()))
+        for key, item in items.items():
+            arrays[key] = item[()]
+        unchecked = not all(item.fletcher32 for item in items.values())
+    if unchecked:
+        warnings.warn(
+            f"{path}: has arrays without checksum (fletcher32): damage to them goes unnoticed",
+            stacklevel=2,
+        )
+    return arrays
+
+
+def _open_hdf5(path):
+    """Open a user's file: one of the newest format as safely as a trace."""
+    try:
+        hdf5.Superblock(path)
+    except OSError:
+        return h5py.File(path, "r")
+    return hdf5.open_file(path, lambda: False)

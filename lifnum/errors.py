@@ -1,0 +1,37 @@
+"""Errors of more than one room, and the checks of numbers that raise them."""
+
+import math
+import numbers
+
+
+class CheckpointError(ValueError):
+    """No usable checkpoint; the message is one line that names the file."""
+
+
+class DataError(ValueError):
+    """A data set that is missing or damaged; the message is one line."""
+
+
+class DeviceError(ValueError):
+    """No GPU can be used; the message says whether GPU, driver or package is what is wrong."""
+
+
+class TraceError(ValueError):
+    """A trace that can not be read or written; the message is one line that names the file."""
+
+
+class SimulationError(ArithmeticError):
+    """A state or gradient overflowed; the message names layer and sample."""
+
+
+def _positive(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+class TransferError(ValueError):
+    """A transfer file that can not be read or written; the message is one line that names it."""

@@ -1,0 +1,1 @@
+"""Files: traces, checkpoints and transfer files, and what keeps them whole."""

@@ -1,0 +1,1 @@
+"""Kernels of layers of leaky integrate-and-fire neurons."""

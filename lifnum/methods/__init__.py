@@ -1,0 +1,1 @@
+"""Numerical methods: the formulas of one step."""

@@ -1,0 +1,1 @@
+"""Runs: their configuration, training, evaluation and transfer."""

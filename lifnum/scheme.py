@@ -1,0 +1,149 @@
+"""Scheme: how neurons are integrated and differentiated. Strings and options end here."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifnum.errors import _is_integer, _positive
+from lifnum.kernels.lif import dynamics
+from lifnum.kernels.steps import grid_steps
+from lifnum.methods import propagators
+from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
+
+GRADIENTS = ("adjusted", "piggyback")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the neurons are integrated and differentiated.
+
+    Parameters
+    ----------
+    method : str
+        exact, euler, rk2, rk4, ps (Parker-Sochacki), backward-euler, trapezoidal or
+        exponential-euler.
+    order : int, optional
+        Order of ps, 1 to 32; the other methods have their own.
+    dt : float, optional
+        Grid step; not needed by exact, unless interpolation is none.
+    interpolation : {"dense", "linear", "none"}
+        Spike times at the root of the method's dense output, on the chord of the step, or
+        rounded to the grid.
+    gradient : {"adjusted", "piggyback"}, optional
+        The exact adjoint of the computation, or the analytical adjoint on the numerical
+        trajectory. Default: adjusted; piggyback where interpolation is none.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a missing or superfluous order or dt, or adjusted with none.
+    """
+
+    method: str = "exact"
+    order: int | None = None
+    dt: float | None = None
+    interpolation: str = "dense"
+    gradient: str | None = None
+
+    def __post_init__(self):
+        def refuse(name, accepted):
+            raise ValueError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}")
+
+        def one_of(name, accepted):
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in accepted:
+                refuse(name, ", ".join(accepted))
+
+        one_of("method", propagators.METHODS)
+        one_of("interpolation", INTERPOLATIONS)
+        if self.gradient is None:
+            default = "piggyback" if self.interpolation == "none" else "adjusted"
+            object.__setattr__(self, "gradient", default)
+        one_of("gradient", GRADIENTS)
+        if self.gradient == "adjusted" and self.interpolation == "none":
+            refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
+        fixed_order = propagators.METHODS[self.method][1]
+        if self.method == "ps":
+            if not _is_integer(self.order) or not 1 <= self.order <= propagators.MAX_ORDER:
+                refuse("order", f"an integer from 1 to {propagators.MAX_ORDER} for method 'ps'")
+        elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
+            refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
+        if self.dt is not None:
+            _positive("dt", self.dt)
+        elif self.method != "exact":
+            refuse("dt", f"a finite number > 0 for method {self.method!r}")
+        elif self.interpolation == "none":
+            refuse("dt", "a finite number > 0 where interpolation is 'none'")
+
+    @property
+    def label(self):
+        """Short name for files and legends, such as ``ps3-dt0.01-linear``."""
+        parts = [self.method + (str(self.order) if self.method == "ps" else "")]
+        if self.dt is not None:
+            parts.append(f"dt{self.dt:g}")
+        if self.interpolation != "dense":
+            parts.append(self.interpolation)
+        elif self.gradient == "piggyback":
+            parts.append("piggyback")
+        if self.interpolation == "linear" and self.gradient == "piggyback":
+            parts.append("piggyback")
+        return "-".join(parts)
+
+    @property
+    def convergence_order(self):
+        """Order at which the end of a step converges; inf for exact."""
+        code, order = propagators.METHODS[self.method]
+        return (order or self.order) if code == propagators.PS else (
+            propagators.CONVERGENCE_ORDER[self.method]
+        )  # fmt: skip
+
+    def dynamics(self, neuron, duration, dtype):
+        """The numbers that the kernels take for a layer of these neurons."""
+        method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
+        interpolation = INTERPOLATIONS.get(self.interpolation)
+        if interpolation not in (NONE, LINEAR, DENSE):
+            raise ValueError(
+                f"interpolation is {self.interpolation!r}, code {interpolation}; "
+                "accepted: none, linear, dense"
+            )
+        theta, reset = dtype.type(neuron.theta), dtype.type(neuron.theta - neuron.delta_theta)
+        if not (0 < theta < math.inf and math.isfinite(reset) and reset < theta):
+            raise ValueError(
+                f"theta {neuron.theta!r} with delta_theta {neuron.delta_theta!r} has no reset "
+                f"below theta in {dtype}; accepted: both within the range of {dtype}"
+            )
+        dt = min(float(self.dt or 0.0), float(duration))
+        n_grid = grid_steps(dt, float(duration)) if self.dt is not None else 0
+        # no crossing may go unflagged for the rounding of the flag's own terms
+        rounding = 8.0 * np.finfo(dtype).eps if self.interpolation == "dense" else 0.0
+        return dynamics.Dynamics(
+            *method,
+            interpolation,
+            float(theta),
+            float(reset),
+            float(theta) * (1.0 - float(rounding)),
+            int(neuron.max_spikes),
+            dt,
+            n_grid,
+            float(duration),
+            0,
+        )
+
+    def is_stable(self, neuron, duration):
+        """Whether no decay of the neuron grows over a full step of the grid."""
+        if self.dt is None:
+            return True
+        method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
+        a, _, b = propagators.propagator(method, min(self.dt, duration))
+        return abs(a) <= 1.0 and abs(b) <= 1.0
+
+    def rounding(self, neuron, duration, dtype):
+        """Bound of what a state of this type loses by rounding in a time constant, relative.
+
+        The decay of a step of length dt is 1 - dt / tau, rounded: over the tau / dt steps of a
+        time constant, or those of the duration, half a unit in the last place each.
+        """
+        if self.dt is None:
+            return 0.0
+        steps = min(duration, max(neuron.tau_s, neuron.tau)) / self.dt
+        return 0.5 * float(np.finfo(dtype).eps) * steps
