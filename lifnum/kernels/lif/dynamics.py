@@ -1,4 +1,4 @@
-"""A layer's neurons and their integration as numbers, and the records of their spikes."""
+"""A layer's neurons and their integration as numbers for the kernels, and records of spikes."""
 
 from typing import NamedTuple
 
