@@ -1,0 +1,189 @@
+"""Networks to and from NIR, the Neuromorphic Intermediate Representation (Pedersen et al. 2024).
+
+NIR's CubaLIF is tau_syn dI/dt = -I + w_in S, tau_mem dv/dt = v_leak - v + r I, where S are the
+weighted input spikes, and v becomes v_reset where it reaches v_threshold. With u = v - v_leak that
+is `Neuron`: tau_s = tau_syn, tau = tau_mem, theta = v_threshold - v_leak,
+delta_theta = v_threshold - v_reset, and weights times w_in r / (tau_syn tau_mem). A network is
+written with w_in = tau_s and r = tau, so that this factor is one and its weights stay as they are.
+Extra ``nir``.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from lifnum.network import Network
+from lifnum.neurons.lif import Neuron
+
+try:
+    import nir
+except ImportError as error:
+    raise ImportError("lifnum.nir needs NIR: pip install 'lifnum[nir]'") from error
+
+MAX_SPIKES = 1_000_000  # of a neuron that comes without a cap, for NIR knows none
+
+
+class GraphError(ValueError):
+    """A graph, or a node of it, that lifnum cannot represent; the message names it."""
+
+
+def to_graph(net):
+    """The nir.NIRGraph of a Network: Input, (Linear, CubaLIF) for each layer, Output.
+
+    The cap of spikes travels as the metadata `max_spikes` of a CubaLIF node.
+    """
+    nodes = {"input": nir.Input(np.array([net.weights[0].shape[0]]))}
+    for k, layer in enumerate(net.layers):
+        neuron, n = layer.neuron, layer.weights.shape[1]
+        nodes[f"linear_{k}"] = nir.Linear(np.ascontiguousarray(layer.weights.T))
+        nodes[f"lif_{k}"] = nir.CubaLIF(
+            tau_syn=np.full(n, neuron.tau_s),
+            tau_mem=np.full(n, neuron.tau),
+            r=np.full(n, neuron.tau),
+            v_leak=np.zeros(n),
+            v_threshold=np.full(n, neuron.theta),
+            v_reset=np.full(n, neuron.theta - neuron.delta_theta),
+            w_in=np.full(n, neuron.tau_s),
+            metadata={"max_spikes": neuron.max_spikes},
+        )
+    nodes["output"] = nir.Output(np.array([net.weights[-1].shape[1]]))
+    names = list(nodes)
+    return nir.NIRGraph(nodes, list(pairwise(names)))
+
+
+def write(path, net):
+    """Write a Network to a NIR file (HDF5)."""
+    nir.write(path, to_graph(net))
+
+
+def read(path, scheme, duration, dtype=None):
+    """The Network of a NIR file, under a scheme and for a duration that NIR does not know.
+
+    Parameters and errors as in `from_graph`; a file that is no NIR file raises GraphError too.
+    """
+    try:
+        graph = nir.read(path)
+    except (OSError, KeyError, TypeError, AttributeError, AssertionError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # no such file, or no permission to read it
+        raise GraphError(f"{path}: not a graph that NIR reads: {error}") from None
+    return from_graph(graph, scheme, duration, dtype)
+
+
+def from_graph(graph, scheme, duration, dtype=None):
+    """The Network of a feed-forward NIR graph of Linear or Affine and CubaLIF nodes.
+
+    Parameters
+    ----------
+    graph : nir.NIRGraph
+        Input, then Linear or Affine without bias and CubaLIF in turn, then Output. The neurons of
+        a node share time constants; other parameters may differ, weights and thresholds then are
+        scaled to one threshold a layer.
+    scheme : Scheme
+    duration : float
+        In the unit of the graph's time constants, seconds.
+    dtype : float32 or float64, optional
+        Of the weights; default: that of the first ones.
+
+    Raises
+    ------
+    GraphError
+        What a Network cannot represent, by the name of its node.
+    """
+    layers, weights = [], None
+    for name, node in _chain(graph):
+        if isinstance(node, (nir.Linear, nir.Affine)):
+            weights = _weights(name, node, weights)
+        elif isinstance(node, nir.CubaLIF):
+            if weights is None:
+                raise GraphError(f"node {name!r} has no weights; accepted: a Linear node before it")
+            layers.append(_layer(name, node, weights))
+            weights = None
+        elif isinstance(node, nir.LIF):
+            raise GraphError(
+                f"node {name!r} is LIF, whose v jumps at an input; accepted: CubaLIF, whose "
+                "current jumps"
+            )
+        else:
+            raise GraphError(
+                f"node {name!r} is {type(node).__name__}; accepted: Linear, Affine, CubaLIF"
+            )
+    if weights is not None or not layers:
+        raise GraphError("the graph does not end with a CubaLIF node; accepted: one before Output")
+    dtype = np.dtype(dtype or layers[0][0].dtype)
+    return Network([(w.astype(dtype, "C"), neuron) for w, neuron in layers], scheme, duration)
+
+
+def _chain(graph):
+    """(name, node) of the nodes between Input and Output, which must follow one another."""
+    following = {}
+    for before, after in graph.edges:
+        if before in following:
+            raise GraphError(f"node {before!r} has several successors; accepted: one")
+        following[before] = after
+    entries = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    if len(entries) != 1:
+        raise GraphError(f"the graph has {len(entries)} Input nodes; accepted: one")
+    chain, name, seen = [], entries[0], set()
+    while not isinstance(graph.nodes[name], nir.Output):
+        seen.add(name)
+        if name not in following:
+            raise GraphError(f"node {name!r} leads nowhere; accepted: a chain to an Output node")
+        name = following[name]
+        if name in seen:
+            raise GraphError(f"node {name!r} is in a circle; accepted: feed-forward graphs")
+        chain.append((name, graph.nodes[name]))
+    left = graph.nodes.keys() - seen - {name}
+    if left:
+        raise GraphError(
+            f"node {min(left)!r} is not on the way from Input to Output; accepted: none"
+        )
+    return chain[:-1]
+
+
+def _weights(name, node, before):
+    weights = np.asarray(node.weight).T
+    if weights.ndim != 2 or weights.dtype.kind != "f" or not np.isfinite(weights).all():
+        raise GraphError(
+            f"weight of node {name!r} is {weights.dtype} of shape {weights.T.shape}; accepted: "
+            "finite real numbers of shape (n_post, n_pre)"
+        )
+    if isinstance(node, nir.Affine) and np.any(node.bias):
+        raise GraphError(f"node {name!r} has a bias, a constant current; accepted: a bias of zero")
+    return weights if before is None else before @ weights
+
+
+def _layer(name, node, weights):
+    """(weights, Neuron) of a CubaLIF node and the weights before it."""
+    number = {
+        field: np.broadcast_to(np.asarray(getattr(node, field), np.float64), weights.shape[1:])
+        for field in ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in")
+    }
+    for field in ("tau_syn", "tau_mem"):
+        values = np.unique(number[field])
+        if len(values) != 1 or not 0.0 < values[0] < np.inf:
+            raise GraphError(
+                f"{field} of node {name!r} is from {values.min():g} to {values.max():g}; accepted: "
+                "one number > 0 for all neurons"
+            )
+    theta = number["v_threshold"] - number["v_leak"]
+    height = number["v_threshold"] - number["v_reset"]
+    if not ((theta > 0) & (theta < np.inf) & (height > 0) & (height < np.inf)).all():
+        raise GraphError(
+            f"v_threshold of node {name!r} is not above v_leak and v_reset; accepted: above both"
+        )
+    scale = theta[0] / theta  # of u, so that all neurons have one threshold
+    if not np.allclose(scale * height, height[0], rtol=1e-12, atol=0.0):
+        raise GraphError(
+            f"v_reset of node {name!r}, in thresholds above v_leak, differs between neurons; "
+            "accepted: one number"
+        )
+    tau_s, tau = number["tau_syn"][0], number["tau_mem"][0]
+    factor = scale * (number["w_in"] * number["r"]) / (tau_s * tau)
+    cap = (
+        node.metadata.get("max_spikes", MAX_SPIKES)
+        if isinstance(node.metadata, dict)
+        else MAX_SPIKES
+    )
+    neuron = Neuron(float(tau_s), float(tau), float(theta[0]), float(height[0]), int(cap))
+    return (weights * factor).astype(weights.dtype), neuron

@@ -1,0 +1,157 @@
+"""lifnum.nir: what is written comes back to the bit, what cannot be represented is refused."""
+
+import numpy as np
+import pytest
+
+import lifnum
+
+nir = pytest.importorskip("nir", reason="NIR is an extra: pip install '.[nir]'")
+
+from lifnum.nir import GraphError, from_graph, read, write  # noqa: E402
+
+SCHEME, DURATION = lifnum.Scheme(), 0.3
+
+
+def network(dtype=np.float64, seed=0, neurons=None):
+    generator = np.random.default_rng(seed)
+    neurons = neurons or (
+        lifnum.Neuron(0.1, 0.13, 0.07, 0.05, 7), lifnum.Neuron(0.02, 0.013, 0.011)
+    )  # fmt: skip
+    shapes = (9, 14), (14, 4)
+    return lifnum.Network(
+        [(generator.uniform(-0.5, 1, shape).astype(dtype), neuron)
+         for shape, neuron in zip(shapes, neurons)],
+        SCHEME, DURATION,
+    )  # fmt: skip
+
+
+def spikes():
+    generator = np.random.default_rng(3)
+    return lifnum.SpikeTrains.from_samples(
+        [(generator.uniform(0, 0.2, 30), generator.integers(0, 9, 30)) for _ in range(4)], 9
+    )
+
+
+def cubalif(n=1, **changes):
+    fields = {"tau_syn": 0.1, "tau_mem": 0.2, "r": 0.2, "v_leak": 0.0, "v_threshold": 1.0,
+              "v_reset": 0.0, "w_in": 0.1} | changes  # fmt: skip
+    return nir.CubaLIF(**{name: np.full(n, value) for name, value in fields.items()})
+
+
+def chain(*nodes):
+    return nir.NIRGraph.from_list(*nodes, type_check=False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_network_comes_back_from_a_file_to_the_bit(dtype, tmp_path):
+    net = network(dtype)
+    write(tmp_path / "net.nir", net)
+    back = read(tmp_path / "net.nir", SCHEME, DURATION)
+    for w, again in zip(net.weights, back.weights):
+        assert again.dtype == dtype
+        np.testing.assert_array_equal(again, w)
+    for layer, again in zip(net.layers, back.layers):
+        assert (again.neuron.tau_s, again.neuron.tau) == (layer.neuron.tau_s, layer.neuron.tau)
+        assert again.neuron.theta == layer.neuron.theta
+        assert again.neuron.max_spikes == layer.neuron.max_spikes
+        assert again.dynamics.reset == layer.dynamics.reset
+    out, again = net.forward(spikes()), back.forward(spikes())
+    assert len(out.times) > 20
+    np.testing.assert_array_equal(again.times, out.times)
+    np.testing.assert_array_equal(again.indices, out.indices)
+
+
+def test_the_equations_of_cubalif_are_kept_whatever_its_parameters():
+    """Spikes of NIR's equations, integrated here by 4,000 steps of rk4 between events."""
+    rng = np.random.default_rng(0)
+    n, tau_syn, tau_mem = 5, 0.03, 0.05
+    r, w_in, leak = rng.uniform(1, 3, n), rng.uniform(0.05, 0.1, n), rng.uniform(-1, 1, n)
+    theta = rng.uniform(0.5, 2, n)
+    node = nir.CubaLIF(
+        tau_syn=np.full(n, tau_syn), tau_mem=np.full(n, tau_mem), r=r, v_leak=leak,
+        v_threshold=leak + theta, v_reset=leak - 0.25 * theta, w_in=w_in,
+    )  # fmt: skip
+    weights = rng.uniform(0.5, 1.5, (n, 3))
+    net = from_graph(chain(nir.Linear(weights), node), SCHEME, 0.1)
+    times = np.array([0.0, 0.01, 0.02])
+    out = net.forward(lifnum.SpikeTrains.from_samples([(times, [0, 1, 2])], 3))
+    h = 0.01 / 4000
+    current, v = np.zeros(n), leak.copy()
+    found = []
+
+    def slope(i, v):
+        return -i / tau_syn, (leak - v + r * i) / tau_mem
+
+    for step in range(40_000):
+        if step % 4000 == 0 and step // 4000 < 3:
+            current = current + w_in * weights[:, step // 4000] / tau_syn
+        k = [slope(current, v)]
+        for part in (0.5, 0.5, 1.0):
+            k.append(slope(current + part * h * k[-1][0], v + part * h * k[-1][1]))
+        before = v
+        current, v = (
+            x + h / 6 * (k[0][q] + 2 * k[1][q] + 2 * k[2][q] + k[3][q])
+            for q, x in enumerate((current, v))
+        )
+        for j in np.nonzero(v >= leak + theta)[0]:
+            share = (leak[j] + theta[j] - before[j]) / (v[j] - before[j])
+            found.append((h * (step + share), j))
+            # what the jump leaves out: the rest of the step, to first order
+            v[j] = leak[j] - 0.25 * theta[j] + (1 - share) * h * slope(
+                current[j], leak[j] - 0.25 * theta[j])[1][j]  # fmt: skip
+    assert len(found) > 5
+    assert [j for _, j in found] == out.indices.tolist()
+    # a jump inside a step is of order h^2 here
+    np.testing.assert_allclose([t for t, _ in found], out.times, atol=1e-8)
+
+
+def test_two_linear_nodes_are_one_and_a_bias_of_zero_is_none():
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(size=(3, 2)), rng.uniform(size=(1, 3))
+    net = from_graph(chain(nir.Linear(first), nir.Affine(second, np.zeros(1)), cubalif()),
+                     SCHEME, 1.0)  # fmt: skip
+    np.testing.assert_allclose(net.weights[0], (second @ first).T, rtol=1e-15)
+
+
+@pytest.mark.parametrize(("graph", "words"), [
+    (chain(nir.Linear(np.ones((1, 1))), nir.LIF(*np.ones((4, 1)))), "'lif' is LIF, whose v jumps"),
+    (chain(nir.Affine(np.ones((1, 1)), np.ones(1)), cubalif()), "'affine' has a bias"),
+    (chain(cubalif()), "'cubalif' has no weights"),
+    (chain(nir.Linear(np.ones((1, 1)))), "does not end with a CubaLIF"),
+    (chain(nir.Linear(np.ones((1, 1))), nir.Threshold(np.ones(1)), cubalif()), "is Threshold"),
+    (chain(nir.Linear(np.full((1, 1), np.nan)), cubalif()), "weight of node 'linear'"),
+    (chain(nir.Linear(np.ones((1, 1))), cubalif(v_threshold=0.0)), "not above v_leak"),
+    (chain(nir.Linear(np.ones((1, 1))), cubalif(tau_mem=-1.0)), "tau_mem of node 'cubalif'"),
+    (nir.NIRGraph({"input": nir.Input(np.array([1])), "a": nir.Linear(np.ones((1, 1))),
+                   "b": cubalif(), "output": nir.Output(np.array([1]))},
+                  [("input", "a"), ("a", "b"), ("b", "a"), ("b", "output")], type_check=False),
+     "'b' has several successors"),
+])  # fmt: skip
+def test_what_cannot_be_represented_is_refused_by_name(graph, words):
+    with pytest.raises(GraphError, match=words) as refused:
+        from_graph(graph, SCHEME, 1.0)
+    assert "\n" not in str(refused.value)
+
+
+def test_neurons_of_different_time_constants_or_resets_are_refused():
+    node = cubalif(2)
+    node.tau_syn[1] = 0.3
+    with pytest.raises(GraphError, match=r"tau_syn of node 'cubalif' is from 0.1 to 0.3"):
+        from_graph(chain(nir.Linear(np.ones((2, 1))), node), SCHEME, 1.0)
+    node = cubalif(2)
+    node.v_reset[1] = 0.3
+    with pytest.raises(GraphError, match="v_reset of node 'cubalif'"):
+        from_graph(chain(nir.Linear(np.ones((2, 1))), node), SCHEME, 1.0)
+
+
+def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
+    import h5py
+
+    (tmp_path / "text.nir").write_text("no HDF5")
+    with h5py.File(tmp_path / "other.nir", "w") as file:
+        file["x"] = 1
+    for name in ("text.nir", "other.nir"):
+        with pytest.raises((GraphError, OSError), match=name):
+            read(tmp_path / name, SCHEME, 1.0)
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "none.nir", SCHEME, 1.0)
