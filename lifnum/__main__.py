@@ -7,12 +7,14 @@ from lifnum import options
 PROGRAMS = """\
 programs, each with --help:
 
-  python -m lifnum.train      train a network, and keep a trace of the run
-  python -m lifnum.sweep      train one for every combination of methods, steps, seeds, data sets
-  python -m lifnum.evaluate   trained networks on a test set, under their own or other schemes
-  python -m analysis.training draw runs: accuracy, loss and spikes over epochs
-  python -m analysis.results  summarise a folder of runs, as tables or for the figures
-  python -m analysis.report   one page with all figures and tables of a folder of runs"""
+  python -m lifnum.train              train a network, and keep a trace of the run
+  python -m lifnum.sweep              train one for every combination of methods, steps, seeds
+  python -m lifnum.evaluate           trained networks under their own or other schemes
+  python -m lifnum.analysis.training  draw runs: accuracy, loss and spikes over epochs
+  python -m lifnum.analysis.study     summarise a folder of runs, as a table or one file
+  python -m lifnum.analysis.figures   one figure of such a study, or of a single neuron
+  python -m lifnum.analysis.report    one page with all figures and tables of a study
+  python -m lifnum.analysis.benchmark how fast all this is, here"""
 
 
 def main(argv=None):

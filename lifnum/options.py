@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+import shlex
+import shutil
 import sys
 import textwrap
 import warnings
@@ -28,7 +30,10 @@ INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionErro
 def python():
     """This interpreter as one would call it from here: an environment need not be active."""
     here = os.path.relpath(sys.executable)
-    return "python" if here.startswith(os.pardir) else here
+    if not here.startswith(os.pardir):
+        return here
+    active = os.path.dirname(shutil.which("python") or "")
+    return "python" if active == os.path.dirname(sys.executable) else shlex.quote(sys.executable)
 
 
 class Parser(argparse.ArgumentParser):
@@ -207,13 +212,6 @@ def set_threads(n, argv=None):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         numba.set_num_threads(n)
     return numba.get_num_threads()
-
-
-def out_file(text):
-    """An argparse type: the path of a file to be written."""
-    if os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"{text} is a folder; accepted: the name of a file")
-    return text
 
 
 def show_warnings_in_one_line():

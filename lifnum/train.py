@@ -5,6 +5,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def parser():
     p = options.Parser(
         prog="python -m lifnum.train",
         description="Train a spiking network whose neurons are integrated by the method of your "
-        "choice. Times are in seconds. Writes one HDF5 trace; python -m analysis.training draws "
-        "it, python -m lifnum.evaluate evaluates the network in it.",
+        "choice. Times are in seconds. Writes one HDF5 trace; python -m lifnum.analysis.training "
+        "draws it, python -m lifnum.evaluate evaluates the network in it.",
         epilog=_preset_lines(),
     )
     options.add_scheme(p)
@@ -331,15 +332,17 @@ def _run(args, output, lock, threads, signals):
         print(f"{'-'.join(map(str, sizes))} neurons, {trainer.scheme.label}, "
               f"{len(trainer.train_rows)} training samples, {threads} threads, seed "
               f"{trainer.seed}; compiling takes up to half a minute the first time")  # fmt: skip
+    name = shlex.quote(str(output))
     try:
         row = run.train(args.quiet, signals)
     except Interrupted as error:
         print(f"stopped in epoch {trainer.epoch + 1}; what was learnt is in {output}; go on with\n"
-              f"    {options.python()} -m lifnum.train --resume {output}")  # fmt: skip
+              f"    {options.python()} -m lifnum.train --resume {name}")  # fmt: skip
         return error.args[0]
     if row is not None:
         print(f"test accuracy {100 * row['test_accuracy']:.2f} %")
-    print(f"trace in {output}; draw it with\n    {options.python()} -m analysis.training {output}")
+    print(f"trace in {output}; draw it with")
+    print(f"    {options.python()} -m lifnum.analysis.training {name}")
     return 0
 
 

@@ -1,34 +1,33 @@
 """Tables, figures and report of a study: they show the numbers of its files, all and no others."""
 
+import configparser
 import shutil
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import scipy.stats
 import studies
+from setuptools import find_packages
 
-from analysis import (
-    figure1,
-    figure2,
-    figure3,
-    figure4,
-    figure5,
-    figure6,
-    figure7,
-    report,
-    results,
-    statistics,
-    style,
-)
 from lifnum import Scheme, options
+from lifnum.analysis import axes as scales
+from lifnum.analysis import figures, report, style, training
+from lifnum.analysis.figures import __main__ as program
+from lifnum.analysis.figures import cost, gradients, interpolation, neuron, split, trained, transfer
+from lifnum.analysis.study import __main__ as study_program
+from lifnum.analysis.study import results, statistics
 from lifnum.files.transfers import TransferFile, read_transfer
+
+ROOT = Path(__file__).parents[1]
 
 SEEDS = (0, 1)
 
 STEPS = (1e-2, 0.1)
 
-FIGURES = (figure3, figure4, figure5, figure6, figure7)
+FIGURES = (transfer, cost, trained, interpolation, gradients)
 
 
 @pytest.fixture(scope="module")
@@ -108,101 +107,189 @@ def test_tables_hold_what_the_files_say(folder, study):
     assert "python -m lifnum.sweep --epochs 5" in study.commands
 
 
-def test_figure_3_draws_the_means_of_the_transfer_files(study):
-    drawing = figure3.draw(study)
+def points_lost(order, dt, factor=1.0):
+    """Test accuracy less that of exact, in points, averaged over seeds."""
+    return 100 * factor * mean_of(
+        lambda s: studies.accuracy(order, dt, "dense", s) - studies.accuracy(0, None, "dense", s)
+    )  # fmt: skip
+
+
+# of a difference of two numbers below 1000
+difference = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def test_figure_3_draws_pairs_of_a_network_under_a_scheme_and_under_exact(study):
+    drawing = transfer.draw(study)
     for row, factor in enumerate((1.0, 0.8)):
         accuracy, spikes, steps = drawing.axes[row]
+        dts = (1e-3, *studies.STEPS, 0.2)
         for order, name in ((1, "order 1 (Euler)"), (5, "order 5")):
-            dts = (1e-3, *studies.STEPS, 0.2)
-            expected = [
-                100 * factor * mean_of(lambda s: studies.accuracy(order, dt, "dense", s))
-                for dt in dts
-            ]
-            np.testing.assert_allclose(points(accuracy, name), expected, **close)
-            expected = [mean_of(lambda s: studies.spikes(order, dt, s)) for dt in dts]
-            np.testing.assert_allclose(points(spikes, name), expected, **close)
-        expected = [1e3 * studies.step_length(dt, "dense", 0) for dt in (1e-3, *studies.STEPS, 0.2)]
+            expected = [points_lost(order, dt, factor) for dt in dts]
+            np.testing.assert_allclose(points(accuracy, name), expected, **difference)
+            expected = [studies.spikes(order, dt, 0) - studies.spikes(0, None, 0) for dt in dts]
+            np.testing.assert_allclose(points(spikes, name), expected, **difference)
+        assert set(points(accuracy, "exact")) == {0.0}
+        expected = [1e3 * studies.step_length(dt, "dense", 0) for dt in dts]
         np.testing.assert_allclose(points(steps, "hidden layer"), expected, **close)
+    # seeds differ by 0.05 points, but alike under every scheme: nothing of that is left
+    halves = [n.half for n in drawing.numbers if "accuracy" in n.quantity and n.dt == 100.0]
+    assert len(halves) == 2 * 5 and max(halves) < 1e-10
+
+
+def test_differences_are_absolute_values_where_exact_never_ran(tmp_path):
+    for seed in SEEDS:
+        studies.write_trace(tmp_path, Scheme("ps", 2, 0.01), seed)
+    drawing = trained.draw(results.load(tmp_path))
+    (line,) = points(drawing.axes[1, 0], "order 2")
+    assert line == pytest.approx(100 * mean_of(lambda s: studies.accuracy(2, 0.01, "dense", s)))
+    assert drawing.axes[1, 0].get_ylabel() == "test accuracy (%)"
+
+
+def test_a_stretched_axis_says_so_and_ticks_are_plain_numbers():
+    figure, (small, large, log) = style.plt.subplots(1, 3)
+    for axes, most in ((small, 0.3), (large, 90.0)):
+        axes.plot([0, 1], [-most, 0.01])
+        scales.difference_axis(axes, "points")
+    assert (small.get_yscale(), small.get_ylabel()) == ("linear", "points")
+    assert (large.get_yscale(), large.get_ylabel()) == ("symlog", "points\nlogarithmic beyond ±1")
+    log.plot([0, 1], [35.0, 160.0])
+    scales.logarithmic(log)
+    figure.canvas.draw()
+    assert [tick.get_text() for tick in log.get_yticklabels()] == ["50", "100"]
+    assert [tick.get_text() for tick in log.get_yticklabels(minor=True)] == []
+    assert scales.round_numbers(1e-12, 1.0) == pytest.approx([1e-12, 1e-9, 1e-6, 1e-3, 1.0])
 
 
 def test_figure_4_draws_spikes_times_and_epochs_to_the_goal(study):
-    drawing = figure4.draw(study, threshold=97.0)
+    drawing = cost.draw(study, threshold=97.0)
     expected = [mean_of(lambda s: studies.spikes(1, dt, s)) for dt in STEPS]
     for gradient in ("piggyback", "adjusted"):
-        left = drawing.axes[f"spikes {gradient}"]
-        np.testing.assert_allclose(points(left, "order 1 (Euler)"), expected, **close)
-        (right,) = (axes for axes in drawing.figure.axes
-                    if axes is not left and axes.bbox.bounds == left.bbox.bounds)  # fmt: skip
+        spikes = points(drawing.axes[f"spikes {gradient}"], "order 1 (Euler)")
+        np.testing.assert_allclose(spikes, expected, **close)
         times = [4 * (0.5 + 0.001 / dt) / 2 for dt in STEPS]
-        np.testing.assert_allclose(points(right, "order 5"), times, **close)
-        assert right.lines[-1].get_linestyle() == "--"
+        np.testing.assert_allclose(points(drawing.axes[f"time {gradient}"], "order 5"), times,
+                                   **close)  # fmt: skip
     # validation accuracies are 0.05 (1 - k/4)^2 below 98.5 % - ...: above 97 % from k = 2 on
     np.testing.assert_array_equal(points(drawing.axes["goal adjusted"], "order 5"), [1.0, 1.0])
 
 
+def test_times_of_single_runs_are_not_drawn(study):
+    alone = study._replace(runs=study.runs[study.runs["seed"] == 0])
+    drawing = cost.draw(alone)
+    assert not [axes for axes in drawing.axes if "time" in axes]
+    assert not [number for number in drawing.numbers if "time" in number.quantity]
+    once = (study.runs["seed"] == 0) | (study.runs["order"] != 5)
+    times = cost.draw(study._replace(runs=study.runs[once])).axes["time adjusted"]
+    names = [line.get_label() for line in times.lines]
+    assert "order 1 (Euler)" in names and "order 5" not in names
+
+
 def test_a_goal_that_is_never_reached_is_a_lower_bound(study):
-    drawing = figure4.draw(study, threshold=99.9)
+    drawing = cost.draw(study, threshold=99.9)
     goal = drawing.axes["goal adjusted"]
     assert (points(goal, "order 5") == 2.0).all()  # the end of training
-    triangles = [line for line in goal.lines
+    triangles = [line for line in goal.lines if len(line.get_ydata())
                  if line.get_marker() == "^" and line.get_markerfacecolor() == "white"]  # fmt: skip
-    assert len(triangles) == 3 and all((line.get_ydata() == 2.0).all() for line in triangles)
+    assert len(triangles) == 2 * 2 + 1 and all(
+        (line.get_ydata() == 2.0).all() for line in triangles
+    )
     share = "epochs to 99.9 % on validation, share of seeds that never did"
     shares = [n for n in drawing.numbers if n.quantity == share]
     assert len(shares) == 2 * 5 and all(n.mean == 1.0 for n in shares)  # exact too
     bounds = [n for n in drawing.numbers if n.quantity == share.split(",")[0]]
     assert all(np.isnan(n.half) for n in bounds)
-    reached = figure4.draw(study, threshold=90.0)
+    reached = cost.draw(study, threshold=90.0)
     assert not [n for n in reached.numbers if "never" in n.quantity]
 
 
 def test_figure_5_averages_over_orders_before_seeds(study):
-    drawing = figure5.draw(study)
-    per_seed = [
-        [np.mean([studies.accuracy(order, dt, "dense", s) for order in (1, 5)]) for s in SEEDS]
-        for dt in STEPS
-    ]
-    np.testing.assert_allclose(points(drawing.axes[0, 0], "mean of orders"),
-                               100 * np.mean(per_seed, axis=1), **close)  # fmt: skip
+    drawing = trained.draw(study)
+    expected = [np.mean([points_lost(order, dt) for order in (1, 5)]) for dt in STEPS]
+    means = points(drawing.axes[0, 0], "mean of orders")
+    np.testing.assert_allclose(means, expected, **difference)
     (number,) = (n for n in drawing.numbers if n.panel == "MNIST, mean" and n.dt == 100.0)
-    assert number.n == 2
-    expected = 100 * statistics.interval(per_seed[1]).half
-    assert number.half == pytest.approx(expected, rel=1e-9)  # differences of 1e-3 near 1
-    np.testing.assert_allclose(
-        points(drawing.axes[1, 1], "order 5"),
-        [100 * (mean_of(lambda s: studies.accuracy(5, dt, "dense", s)) - 0.01) for dt in STEPS],
-        **close,
+    assert number.n == 2 and number.half < 1e-10  # what seeds share is gone
+    expected = [points_lost(5, dt) for dt in STEPS]
+    np.testing.assert_allclose(points(drawing.axes[1, 1], "order 5"), expected, **difference)
+
+
+def test_exact_is_found_under_either_gradient(tmp_path):
+    """Its two gradients coincide, and a sweep runs it under the first of those asked for."""
+    for gradient in ("piggyback", "adjusted"):
+        for seed in SEEDS:
+            studies.write_trace(tmp_path, Scheme("ps", 2, 0.01, gradient=gradient), seed)
+    for seed, gradient in enumerate(("piggyback", "adjusted")):
+        studies.write_trace(tmp_path, Scheme(gradient=gradient), seed)
+    drawing = trained.draw(results.load(tmp_path))
+    assert {n.n for n in drawing.numbers if "accuracy" in n.quantity} == {2}
+
+
+def test_figure_6_draws_every_interpolation(study):
+    drawing = interpolation.draw(study)
+    for title, dts, less in (("transfer", (1e-3, *studies.STEPS, 0.2), 0.0),
+                             ("2 epochs", (7e-3, 8e-3), 0.001)):  # fmt: skip
+        lost = [1 - mean_of(lambda s: studies.accuracy(1, dt, "none", s)) + less for dt in dts]
+        found = points(drawing.axes[f"after {title} none"], "order 1 (Euler)")
+        np.testing.assert_allclose(found, 100 * np.array(lost), **difference)
+    steps = drawing.axes["steps none"]
+    np.testing.assert_allclose(points(steps, "hidden layer"), points(steps, "_dt"), **close)
+    assert "cliff" not in interpolation.draw(study, "mnist-threshold").axes
+
+
+def test_figure_6_compares_the_published_cliff_with_runs_as_long(study, tmp_path):
+    published = interpolation.draw(study).axes["cliff"]
+    assert published.get_title(loc="left").endswith("no such runs")
+    assert points(published, interpolation.ROUNDED_NAME)[-2:] == pytest.approx((1.82, 42.5))
+    scheme = Scheme("exact", dt=7e-3, interpolation="none")
+    for seed in SEEDS:
+        studies.write_trace(tmp_path, scheme, seed, epochs=10, evaluations=1)
+    for order in ((study, results.load(tmp_path)), (results.load(tmp_path), study)):
+        both = results.load(*(write_aggregate(one, tmp_path / "parts") for one in order))
+        cliff = interpolation.draw(both).axes["cliff"]
+        expected = 100 * (1 - mean_of(lambda s: studies.accuracy(0, 7e-3, "none", s) - 0.001))
+        assert points(cliff, "exact") == pytest.approx([expected], rel=1e-12)
+
+
+def write_aggregate(study, folder):
+    path = folder / f"{len(study.runs)}.h5"
+    results.save(study, path, overwrite=True)
+    return path
+
+
+def test_several_sources_are_one_study_and_the_first_decides(folder, study, tmp_path):
+    path = write_aggregate(study, tmp_path)
+    both = results.load(path, path)
+    assert len(both.runs) == 2 * len(study.runs) and both.commands == study.commands
+    for name in ("runs", "transfer", "gradients"):
+        first = statistics.select(getattr(both, name), study=0)
+        assert first.tobytes() == getattr(study, name).tobytes()
+        assert (getattr(both, name)["study"][len(first) :] == 1).all()
+    assert both.runs["id"].tolist() == list(range(len(both.runs)))
+    last = study.curves[study.curves["run"] == study.runs["id"][-1]]
+    assert both.curves[both.curves["run"] == len(both.runs) - 1]["epoch"].tolist() == (
+        last["epoch"].tolist()
     )
 
 
-def test_figure_6_draws_every_interpolation_and_the_published_cliff(study):
-    drawing = figure6.draw(study)
-    for row, (dts, less) in enumerate((((1e-3, *studies.STEPS, 0.2), 0.0), ((7e-3, 8e-3), 0.001))):
-        expected = [
-            100 * (mean_of(lambda s: studies.accuracy(1, dt, "none", s)) - less) for dt in dts
-        ]
-        np.testing.assert_allclose(points(drawing.axes[row, 0], "order 1 (Euler)"), expected,
-                                   **close)  # fmt: skip
-    for axes in drawing.axes[:2].ravel():
-        assert points(axes, figure6.ROUNDED_NAME)[-2:] == pytest.approx((98.18, 57.5))
-    steps = drawing.axes[2, 0]
-    np.testing.assert_allclose(points(steps, "hidden layer"), points(steps, "_dt"), **close)
-
-
-def test_figure_7_draws_cosines_and_norms_of_both_gradients(study):
-    drawing = figure7.draw(study)
+def test_figure_7_draws_every_seed_and_medians_of_both_gradients(study):
+    drawing = gradients.draw(study)
     assert drawing.axes.shape == (4, 4)
     dts = (1e-3, *studies.STEPS, 0.2)
     for column, layer in enumerate((0, 1, 0, 1)):
         for gradient, style_of in (("adjusted", "-"), ("piggyback", "--")):
-            expected = np.array([
+            seeds = np.array([
                 [studies.gradient(3, dt, gradient, layer, s) for s in SEEDS] for dt in dts
-            ]).mean(axis=1)  # fmt: skip
+            ])  # fmt: skip
+            seeds[:, :, 0] = 1 - seeds[:, :, 0]
             for row in (0, 1):
                 (line,) = (one for one in drawing.axes[row, column].lines
                            if one.get_label() == "order 3"
                            and one.get_linestyle() == style_of)  # fmt: skip
-                np.testing.assert_allclose(line.get_ydata(), expected[:, row], **close)
+                median = np.median(seeds[:, :, row], axis=1)
+                np.testing.assert_allclose(line.get_ydata(), median, rtol=1e-9)  # 1 - (1 - x)
+                drawn = [y for dots in drawing.axes[row, column].collections
+                         for y in dots.get_offsets()[:, 1]]  # fmt: skip
+                assert all(np.isclose(drawn, y, rtol=1e-9).any() for y in seeds[:, :, row].flat)
 
 
 def test_an_aggregate_draws_the_same_numbers_as_the_folder(study, aggregate):
@@ -311,7 +398,7 @@ def test_a_transfer_file_that_lacks_schemes_is_named_and_used(tmp_path):
     study = results.load(tmp_path)
     name = "transfer-mnist-to-mnist-s1.h5"
     assert study.notes == [f"incomplete: {name}: 7 of the 13 schemes that its study has"]
-    numbers = figure3.draw(study).numbers
+    numbers = transfer.draw(study).numbers
     assert {n.n for n in numbers if n.scheme == "order 1 (Euler)"} == {2}
     assert {n.n for n in numbers if n.scheme == "order 2"} == {1}
 
@@ -325,7 +412,7 @@ def test_a_run_alone_takes_the_place_of_the_same_run_beside_others(tmp_path):
 
 
 def test_figure_1_shows_spikes_on_the_grid_and_a_bounded_potential():
-    drawing = figure1.draw(dt=0.02)
+    drawing = neuron.draw(dt=0.02)
     potential, spikes = drawing.axes[:, 0]
     on_grid = spikes.lines[2].get_xdata() / 20.0
     np.testing.assert_allclose(on_grid, np.round(on_grid), atol=1e-12)  # a product, in ms
@@ -337,7 +424,7 @@ def test_figure_1_shows_spikes_on_the_grid_and_a_bounded_potential():
 
 @pytest.mark.parametrize("order", [1, 5])
 def test_figure_2_shows_the_composition_of_two_truncated_steps(order):
-    drawing = figure2.draw(order=order, dt=0.1)
+    drawing = split.draw(order=order, dt=0.1)
     value = drawing.axes[0, 0]
     system = np.array([[-1 / 0.130, 0.0], [1.0, -1 / 0.260]])
 
@@ -358,16 +445,14 @@ def test_figure_2_shows_the_composition_of_two_truncated_steps(order):
 
 def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
     arguments = [str(aggregate), "--compare", "euler@0.1", "ps5@0.1"]
-    assert options.run("analysis.results", results.main, arguments) == 0
+    assert options.run("study", study_program.main, arguments) == 0
     out = capsys.readouterr().out
-    points_lost = 100 * (
-        studies.accuracy(1, 0.1, "dense", 0) - studies.accuracy(5, 0.1, "dense", 0)
-    )
+    lost = points_lost(1, 0.1) - points_lost(5, 0.1)
     more_spikes = studies.spikes(1, 0.1, 0) - studies.spikes(5, 0.1, 0)
     # seeds differ by more than the schemes, but alike: the paired interval is empty
-    assert f"{points_lost:+.2f} ± 0.00" in out and f"{more_spikes:+.1f} ± 0.0" in out
+    assert f"{lost:+.2f} ± 0.00" in out and f"{more_spikes:+.1f} ± 0.0" in out
     assert "2 seeds, beyond the interval" in out and "s an epoch" in out
-    assert options.run("analysis.results", results.main, [str(aggregate), "--table"]) == 0
+    assert options.run("study", study_program.main, [str(aggregate), "--table"]) == 0
     out = capsys.readouterr().out
     mean = statistics.interval([100 * studies.accuracy(5, 0.1, "dense", s) for s in SEEDS]).text()
     assert any(line.startswith("ps5@0.1:dense:adjusted") and mean in line
@@ -376,39 +461,93 @@ def test_table_and_comparison_print_the_known_numbers(aggregate, capsys):
 
 def test_figures_are_written_as_png_and_pdf(aggregate, tmp_path, capsys):
     out = tmp_path / "new" / "f.pdf"
-    assert options.run("analysis.figure5", figure5.main, [str(aggregate), "--out", str(out)]) == 0
-    assert out.read_bytes()[:5] == b"%PDF-"
-    assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
-    assert str(out) in capsys.readouterr().out
+    for name in ("5", "trained"):
+        assert options.run("figures", program.main, [name, str(aggregate), "--out", str(out)]) == 0
+        assert out.read_bytes()[:5] == b"%PDF-"
+        assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+        assert str(out) in capsys.readouterr().out
+        shutil.rmtree(out.parent)
 
 
 @pytest.mark.parametrize(
-    "module, arguments, message",
+    "program, arguments, message",
     [
-        (figure3, ["nowhere"], "nowhere: no such folder or file"),
-        (figure3, ["."], "holds no finished trace or transfer file"),
-        (figure3, ["text.h5"], "text.h5: "),
-        (figure3, ["STUDY", "--out", "f.svg"], "accepted: a name that ends in .png or .pdf"),
-        (figure3, ["STUDY", "--interpolation", "cubic"], "invalid choice: 'cubic'"),
-        (figure4, ["STUDY", "--dataset", "letters"], "no run on letters; there are: mnist, mnist-"),
-        (figure4, ["STUDY", "--threshold", "0"], "0 is not > 0"),
-        (figure7, ["STUDY", "--dataset", "mnist-threshold"], "no transfer file with gradients"),
-        (figure2, ["--order", "33"], "order"),
-        (figure1, ["--dt", "-1"], "-1 is not > 0"),
-        (results, ["STUDY", "--compare", "euler", "exact"], "scheme is 'euler'"),
-        (results, ["STUDY", "--compare", "ps7@0.1", "exact"], "no data set holds both"),
-        (results, ["STUDY", "--out", "text.h5"], "text.h5: exists"),
-        (report, ["STUDY", "--out", "text.h5"], "accepted: a name that ends in .html"),
+        (program, ["3", "nowhere"], "nowhere: no such folder or file"),
+        (program, ["3", "."], "holds no finished trace or transfer file"),
+        (program, ["3", "text.h5"], "text.h5: "),
+        (program, ["3", "STUDY", "text.h5"], "text.h5: "),
+        (program, ["3", "STUDY", "--interpolation", "cubic"], "invalid choice: 'cubic'"),
+        (program, ["4", "STUDY", "--dataset", "letters"], "no run on letters; there are: mnist, m"),
+        (program, ["4", "STUDY", "--threshold", "0"], "threshold: 0 is not > 0 and <= 100"),
+        (program, ["4", "STUDY", "--threshold", "101"], "threshold: 101 is not > 0 and <= 100"),
+        (program, ["4", "STUDY", "--threshold", "high"], "threshold: high is not > 0 and <= 100"),
+        (
+            program,
+            ["7", "STUDY", "--dataset", "mnist-threshold"],
+            "no transfer file with gradients",
+        ),
+        (program, ["2", "--order", "33"], "--order: 33 is no integer from 1 to 32"),
+        (program, ["2", "--order", "0"], "--order: 0 is no integer from 1 to 32"),
+        (program, ["2", "--order", "two"], "--order: two is no integer from 1 to 32"),
+        (program, ["1", "--dt", "-1"], "-1 is not > 0"),
+        (program, ["1", "--dt", "nan"], "nan is not > 0"),
+        (program, ["1", "--dt", "inf"], "dt is inf; accepted: a finite number > 0"),
+        (program, ["2", "--dt", "inf"], "dt is inf; accepted: a finite number > 0"),
+        (program, ["8"], "invalid choice: '8'"),
+        (program, ["1", "--out", "f.svg"], "f.svg; accepted: a file name that ends in .png or .p"),
+        (program, ["1", "--out", "."], "--out: . is a folder; accepted: a file name"),
+        (program, ["1", "--out", "new/"], "--out: new/ is a folder; accepted: a file name"),
+        (program, ["1", "--out", "text.h5/f"], "text.h5 is no folder; accepted: a file name"),
+        (study_program, ["STUDY", "--compare", "euler", "exact"], "scheme is 'euler'"),
+        (study_program, ["STUDY", "--compare", "ps7@0.1", "exact"], "no data set holds both"),
+        (study_program, ["STUDY", "--out", "text.h5"], "text.h5: exists"),
+        (study_program, ["STUDY", "--out", "."], "--out: . is a folder"),
+        (report, ["STUDY", "--out", "text.h5"], "accepted: a file name that ends in .html"),
+        (report, ["STUDY", "--out", "."], "--out: . is a folder"),
+        (training, ["t.h5", "--out", "."], "--out: . is a folder; accepted: a file name that ends"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(
-    in_tmp, aggregate, refusal, module, arguments, message
+    in_tmp, aggregate, refusal, program, arguments, message
 ):
     (in_tmp / "text.h5").write_bytes(b"no HDF5")
     arguments = [str(aggregate) if word == "STUDY" else word for word in arguments]
-    assert message in refusal(options.run, module.__name__, module.main, arguments)
+    assert message in refusal(options.run, "analysis", program.main, arguments)
     assert [p.name for p in in_tmp.iterdir()] == ["text.h5"]
     assert (in_tmp / "text.h5").read_bytes() == b"no HDF5"
+
+
+def test_a_new_figure_is_one_file_and_one_line(in_tmp, aggregate, monkeypatch):
+    """The report and the command line know it, its options and its texts."""
+    text = '''"""A new figure.\n\nWhat there is to see."""
+from lifnum.analysis.figures.drawing import Drawing
+OPTIONS = [("--threshold", {"type": float, "default": 1.0})]
+def draw(study, threshold):
+    drawing = Drawing((1, 1), (2, 2))
+    drawing.note("panel", "runs above", "all", 0.0, threshold)
+    return drawing
+'''
+    Path("mine.py").write_text(text)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(in_tmp)])
+    monkeypatch.setattr(figures, "FIGURES", (*figures.FIGURES, "mine"))
+    monkeypatch.delitem(sys.modules, "lifnum.analysis.figures.mine", raising=False)
+    assert options.run("figures", program.main, ["8", str(aggregate), "--threshold", "3"]) == 0
+    assert Path("figure8.png").exists()
+    *_, last = report.entries(results.load(aggregate), "DIR", threshold=5.0)
+    assert (last.title, last.caption) == ("Figure 8: A new figure", "What there is to see.")
+    assert last.drawing.numbers[0].mean == 5.0
+    assert last.command == "python -m lifnum.analysis.figures 8 DIR --threshold 5 --out figure8.png"
+
+
+def test_the_distribution_holds_all_packages_and_leaves_the_name_analysis_to_others():
+    """What `pip install .` copies."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert config["options"]["packages"] == "find:"
+    found = find_packages(ROOT, include=config["options.packages.find"]["include"].split())
+    assert {name.partition(".")[0] for name in found} == {"lifnum"}
+    folders = {path.parent.relative_to(ROOT) for path in ROOT.glob("lifnum/**/*.py")}
+    assert {ROOT / name.replace(".", "/") for name in found} == {ROOT / one for one in folders}
 
 
 def test_a_report_names_the_figures_that_are_missing_and_why(tmp_path, capsys):
@@ -418,7 +557,7 @@ def test_a_report_names_the_figures_that_are_missing_and_why(tmp_path, capsys):
     assert "4 figures, 3 missing" in capsys.readouterr().out
     text = out.read_text()
     assert text.count("<img") == 4
-    assert text.count("no run on any data set; there are: no runs at all") == 2  # figure 4
+    assert text.count("no run on any data set; there are: none") == 2  # figure 4
     assert "no run with a grid, gradient adjusted" in text  # figure 5
     assert "no transfer file with gradients (lifnum.evaluate --gradients)" in text  # figure 7
 
@@ -455,7 +594,9 @@ def test_the_report_renders_in_a_browser_offline_and_complete(folder, study, tmp
     assert messages == [] and requests == [out.as_uri()]
     assert overflow <= 0  # a phone scrolls tables and figures, not the page
     assert "python -m lifnum.sweep --epochs 5" in shown and "Missing" not in shown
-    drawn = [n for n in figure3.draw(study).numbers if n.panel == "MNIST" and "accuracy" in n[1]]
+    drawn = [
+        n for n in transfer.draw(study).numbers if n.panel == "MNIST" and "accuracy" in n.quantity
+    ]
     assert len(drawn) == 31
     for number in drawn:
         assert report._cell(number) in cells

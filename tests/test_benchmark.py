@@ -8,18 +8,19 @@ import h5py
 import numpy as np
 import pytest
 
-from analysis import benchmark, roofline, workers
 from lifnum import options, scheme, train
+from lifnum.analysis.benchmark import __main__ as benchmark
+from lifnum.analysis.benchmark import roofline, workers
 from lifnum.neurons import lif
 from lifnum.runs.run import trainer_of
 
 
 def run(*arguments):
-    return options.run("analysis.benchmark", benchmark.main, list(arguments))
+    return options.run("benchmark", benchmark.main, list(arguments))
 
 
 def test_the_quick_form_measures_all_sections_and_keeps_every_repetition(in_tmp, capsys):
-    sizes = {"epoch": 3, "schemes": 1, "scaling": 2, "start": 1, "memory": 1, "threads": 2}
+    sizes = {"epoch": 3, "schemes": 1, "scaling": 1, "start": 1, "memory": 1, "threads": 2}
     assert run("--quick", "--repeat", "1", "--out", "b.h5", "--markdown") == 0
     out = capsys.readouterr().out
     assert "| one epoch of digits, `exact` |" in out and "identical to the bit" in out
@@ -95,7 +96,7 @@ def test_a_framework_that_can_not_be_installed_is_left_out_in_one_line(in_tmp, c
         (["--only", "speed"], "only has 'speed'; accepted: epoch, schemes"),
         (["--peers", "brian"], "peers has 'brian'; accepted: snntorch, norse"),
         (["--only", "none"], "only and peers name nothing to measure"),
-        (["--out", "speed.png"], "out is speed.png; accepted: a name that ends in .h5"),
+        (["--out", "speed.png"], "--out: speed.png; accepted: a file name that ends in .h5"),
         (["--repeat", "0"], "--repeat: 0 is not > 0"),
     ],
 )
@@ -106,7 +107,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(in_tmp, refusal, arguments, mes
 
 def test_random_networks_of_any_size_are_equally_active():
     """Cost against work is measured at one spike a neuron and sample, to 10 %."""
-    from analysis.workloads import balanced_weights, random_trains
+    from lifnum.analysis.benchmark.workloads import balanced_weights, random_trains
 
     generator = np.random.default_rng(0)
     neuron, exact = lif.Neuron(theta=0.2), scheme.Scheme()

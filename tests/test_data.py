@@ -3,11 +3,14 @@
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from lifnum import SpikeTrains, errors
 from lifnum.data import datasets, encoding, images, yinyang
@@ -79,6 +82,15 @@ def test_no_images_are_no_spike_trains():
 def test_pixels_out_of_range_are_refused():
     with pytest.raises(ValueError, match="pixels go from"):
         encoding.latency(np.array([[0.5, 2.0]]))
+
+
+def test_digits_are_those_of_scikit_learn_without_importing_it():
+    images, labels = load_digits(return_X_y=True)
+    ours = datasets._digits_table()
+    assert np.array_equal(ours[0], images) and np.array_equal(ours[1], labels)
+    script = "import sys; from lifnum import datasets; datasets.load('digits')"
+    script += "; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
 
 def test_digits_are_the_same_for_every_seed_and_disjoint():

@@ -136,8 +136,8 @@ def test_without_fcntl_lifnum_imports_and_only_writing_is_refused(in_tmp, capsys
 def test_an_editable_install_is_found_from_the_folder_above_the_clone(tmp_path):
     pytest.importorskip("setuptools", "70.1", reason="it builds wheels itself")
     clone, site = tmp_path / "lifnum", tmp_path / "site"
-    for name in ("lifnum", "analysis"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "lifnum", clone / "lifnum", ignore=ignored)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone / name)
     build = "import sys, setuptools.build_meta as b; print(b.build_editable(sys.argv[1]))"
@@ -146,7 +146,7 @@ def test_an_editable_install_is_found_from_the_folder_above_the_clone(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(site)
     program = f"import site; site.addsitedir({str(site)!r})\n"
-    program += "import lifnum, analysis; print(lifnum.__file__); lifnum.Network"
+    program += "import lifnum.analysis; print(lifnum.__file__); lifnum.Network"
     code, out, error = python(program, cwd=tmp_path, PYTHONPATH=None)
     assert code == 0, error
     assert Path(out.strip()) == clone / "lifnum" / "__init__.py"

@@ -9,8 +9,10 @@ import pytest
 from test_data import MNIST, write_user_file
 from test_train import SMALL, assert_equal_runs
 
-from analysis import figure2, report, results, training
 from lifnum import SpikeTrains, __main__, __version__, errors, evaluate, options, sweep, train
+from lifnum.analysis import report, training
+from lifnum.analysis.figures import __main__ as figures
+from lifnum.analysis.study import __main__ as study
 from lifnum.data import images
 from lifnum.files.reader import Trace
 from lifnum.runs.run import _a_sample
@@ -260,11 +262,11 @@ def test_a_dry_run_refuses_what_can_not_run(in_tmp, refusal, monkeypatch, argume
 @pytest.mark.parametrize(
     "program, arguments, message",
     [
-        (figure2, ["--order", "99"], "--order: 99 is no integer from 1 to 32"),
-        (figure2, ["--order", "five"], "--order: five is no integer from 1 to 32"),
-        (figure2, ["--out", "folder"], "--out: folder is a folder"),
+        (figures, ["2", "--order", "99"], "--order: 99 is no integer from 1 to 32"),
+        (figures, ["2", "--order", "five"], "--order: five is no integer from 1 to 32"),
+        (figures, ["2", "--out", "folder"], "--out: folder is a folder"),
         (training, ["a.h5", "--out", "folder"], "--out: folder is a folder"),
-        (results, ["--out", "folder"], "--out: folder is a folder"),
+        (study, ["--out", "folder"], "--out: folder is a folder"),
         (report, ["--out", "folder"], "--out: folder is a folder"),
     ],
 )
@@ -286,8 +288,8 @@ def test_python_m_lifnum_lists_the_programs(capsys):
     names = [line.split()[2] for line in out.splitlines() if line.startswith("  python -m ")]
     assert {"lifnum.train", "lifnum.evaluate", "lifnum.sweep"} <= set(names)
     for name in names:
-        package, module = name.split(".")
-        assert (Path(train.__file__).parents[1] / package / f"{module}.py").is_file()
+        path = Path(train.__file__).parents[1] / name.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 
 def test_help_says_nothing_that_is_no_longer_so(capsys):

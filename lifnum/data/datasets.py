@@ -1,5 +1,6 @@
 """Labelled spike trains by name: bundled, generated, read from IDX files, or a user's own."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,24 @@ def _limited(data, limit_train, limit_test):
     )
 
 
-def _digits(window):
-    """scikit-learn's 8x8 digits; 1,397 to train and 400 to test, the same for every seed."""
-    from sklearn.datasets import load_digits
+def _digits_table():
+    """scikit-learn's 8x8 digits: images (1797, 64) of 0 to 16, labels.
 
-    images, labels = load_digits(return_X_y=True)
+    Its file is read directly: to import scikit-learn takes longer than an epoch of training.
+    """
+    package = importlib.util.find_spec("sklearn").submodule_search_locations[0]
+    path = Path(package) / "datasets" / "data" / "digits.csv.gz"
+    if not path.exists():  # moved in another version
+        from sklearn.datasets import load_digits
+
+        return load_digits(return_X_y=True)
+    table = np.loadtxt(path, delimiter=",")
+    return table[:, :-1], table[:, -1]
+
+
+def _digits(window):
+    """1,397 digits to train and 400 to test, the same for every seed."""
+    images, labels = _digits_table()
     order = np.random.default_rng(0).permutation(len(images))
     trains = encoding.latency(images[order], window, p_max=16)
     labels = labels[order].astype(np.int64)

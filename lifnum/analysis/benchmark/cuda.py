@@ -1,11 +1,11 @@
-"""python -m analysis.benchmark_cuda: seconds an epoch on a GPU, and what part of its bandwidth.
+"""python -m lifnum.analysis.benchmark.cuda: seconds an epoch on a GPU, and its bandwidth used.
 
 One row a network and batch size, as a Markdown table under the name of the card. Time is that of
 whole training steps, data already on the device. The bytes counted are those that no
 implementation can do without: Adam reads gradient, weight and two moments and writes three of
 them, the gradient is written once, and every input spike reads one row of weights. They are
 compared with the bandwidth that copying a large array reaches. Launches of kernels are counted by
-the profiler: ``nsys profile --stats=true python -m analysis.benchmark_cuda --steps 100``.
+the profiler: ``nsys profile --stats=true python -m lifnum.analysis.benchmark.cuda --steps 100``.
 """
 
 import sys
@@ -28,7 +28,7 @@ COPY_BYTES = 2**20 if device.SIMULATED else 2**30
 
 def parser():
     p = options.Parser(
-        prog="python -m analysis.benchmark_cuda",
+        prog=f"python -m {__package__}.cuda",
         description="Measure training on an NVIDIA GPU: seconds an epoch and share of the "
         "bandwidth that a copy reaches.",
     )
@@ -120,4 +120,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(options.run("analysis.benchmark_cuda", main))
+    sys.exit(options.run(f"{__package__}.cuda", main))

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from analysis import style
+from lifnum.analysis import style
+from lifnum.analysis.axes import logarithmic
 
 # lifnum's epochs among the peers': on IMAGES, and on Yin-Yang of each peer's size and batch
 IMAGES = "lifnum images"
@@ -198,7 +199,8 @@ def _draw_peers(axes, peers):
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
     axes.invert_yaxis()
-    axes.set(title="One epoch (times lifnum's)", xlabel="seconds", xscale="log")
+    axes.set(title="One epoch (times lifnum's)", xlabel="seconds")
+    logarithmic(axes, "x")
 
 
 def _draw_schemes(axes, measured):
@@ -221,11 +223,9 @@ def _draw_scaling(axes, scaling, quantity):
     axes.plot([1, most], [1, most], ":", color="0.5", linewidth=0.9, label="proportional")
     what = {"seconds": "Time", "memory": "Memory"}[quantity]
     axes.set(title=f"{what} of a training step", xlabel="size, times the smallest",
-             ylabel="times the smallest's", xscale="log", yscale="log")  # fmt: skip
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(style.plt.FixedLocator([1, 2, 4, 8]))
-        axis.set_major_formatter(style.plt.FormatStrFormatter("%d"))
-        axis.set_minor_locator(style.plt.NullLocator())
+             ylabel="times the smallest's")  # fmt: skip
+    for which in "xy":
+        logarithmic(axes, which)
     axes.legend(fontsize=7)
 
 

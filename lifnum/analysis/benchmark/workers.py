@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 class WorkerError(ChildProcessError):
@@ -18,7 +18,7 @@ class WorkerError(ChildProcessError):
 
 
 class Worker:
-    """A process that speaks `analysis.peers.protocol`.
+    """A process that speaks `peers.protocol`.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ class Worker:
 
 
 def lifnum(task, threads=None, cache=None, **arguments):
-    """A Worker of a task of `analysis.workloads`, with its threads and its folder of kernels."""
+    """A Worker of a task of `workloads`, with its threads and its folder of kernels."""
     environment = {}
     if threads is not None:
         environment["NUMBA_NUM_THREADS"] = str(threads)
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
-    command = [sys.executable, "-m", "analysis.workloads", task, json.dumps(arguments)]
+    command = [sys.executable, "-m", f"{__package__}.workloads", task, json.dumps(arguments)]
     return Worker(f"lifnum {task}", command, environment)
 
 
@@ -142,7 +142,7 @@ class Peer(NamedTuple):
     """A framework and how its environment is made."""
 
     requirements: tuple  # for pip, pinned
-    script: str  # in analysis/peers
+    script: str  # in peers/
     alone: str | None = None  # installed without what it asks for: vision and audio libraries
 
 
@@ -192,6 +192,6 @@ def install(name, folder):
 
 def peer(name, python, **arguments):
     """An optional Worker of a peer's script under its environment's Python."""
-    command = [str(python), str(ROOT / "analysis" / "peers" / PEERS[name].script)]
+    command = [str(python), str(Path(__file__).parent / "peers" / PEERS[name].script)]
     # an empty path: nothing of this project may be imported there
     return Worker(name, [*command, json.dumps(arguments)], {"PYTHONPATH": ""}, optional=True)

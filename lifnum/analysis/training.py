@@ -1,12 +1,14 @@
-"""python -m analysis.training: loss, accuracy, spike counts and a raster of one or several runs."""
+"""python -m lifnum.analysis.training: loss, accuracy, spikes and a raster of one or more runs."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from analysis import style
 from lifnum import options
+from lifnum.analysis import style
+from lifnum.analysis.axes import logarithmic
+from lifnum.analysis.options import output
 from lifnum.errors import TraceError
 from lifnum.files.reader import Trace
 from lifnum.scheme import Scheme
@@ -14,12 +16,12 @@ from lifnum.scheme import Scheme
 
 def parser():
     p = options.Parser(
-        prog="python -m analysis.training",
+        prog=f"python -m {__package__}.training",
         description="Draw the course of training of one or several traces, and the spikes of one "
         "test sample of the first, into one figure.",
     )
     p.add_argument("traces", nargs="+", metavar="TRACE")
-    p.add_argument("--out", type=options.out_file, metavar="FILE",
+    p.add_argument("--out", type=output(".png", ".pdf"), metavar="FILE",
                    help="PNG or PDF (default: the first trace with .png)")  # fmt: skip
     p.add_argument("--sample", type=options.whole, default=0, metavar="N",
                    help="which of the kept test samples the raster shows (default: 0)")  # fmt: skip
@@ -56,12 +58,22 @@ def label(run):
     return f"{Scheme(**run['config']['scheme']).label}, seed {run['config']['seed']}"
 
 
+def colors_of(runs):
+    """A colour for each run: black for the first that was solved exactly, as in other figures."""
+    *cycle, black = style.COLORS
+    colors = [cycle[k % len(cycle)] for k in range(len(runs))]
+    exact = [run["config"]["scheme"]["method"] == "exact" for run in runs]
+    if any(exact):
+        colors[exact.index(True)] = black
+    return colors
+
+
 def draw(runs, sample):
     """The figure."""
+    datasets = sorted({style.dataset(run["config"]["preset"]["dataset"]) for run in runs})
     figure, axes = style.plt.subplots(2, 2, figsize=(7.5, 5.4))
     loss, accuracy, spikes, raster = axes.ravel()
-    for k, run in enumerate(runs):
-        color = style.COLORS[k % len(style.COLORS)]
+    for run, color in zip(runs, colors_of(runs)):
         batches, epochs = run["batches"], run["epochs"]
         loss.plot(batches["epoch"], batches["loss"], color=color, alpha=0.35, linewidth=0.8)
         loss.plot(epochs["epoch"], epochs["train_loss"], "o-", color=color, label=label(run))
@@ -74,11 +86,13 @@ def draw(runs, sample):
         for layer in range(counts.shape[1]):
             last = layer == counts.shape[1] - 1
             spikes.plot(epochs["epoch"], counts[:, layer], "o--" if last else "o-", color=color)
-    loss.set(title="Training loss", xlabel="epoch", ylabel="loss", yscale="log")
+    loss.set(title=f"Training loss, {', '.join(datasets)}", xlabel="epoch", ylabel="loss")
+    logarithmic(loss)
     loss.legend(fontsize=7)
     accuracy.set(title="Accuracy: test (solid), training (dotted)", xlabel="epoch", ylabel="%")
-    spikes.set(title="Spikes: hidden (solid), output (dashed)", xlabel="epoch",
-               ylabel="spikes per sample", yscale="log")  # fmt: skip
+    spikes.set(title="Spikes: hidden (solid), output (dashed)", xlabel="epoch")
+    spikes.set_ylabel("spikes per sample")
+    logarithmic(spikes)
     draw_raster(raster, runs[0], sample)
     return figure
 
@@ -110,11 +124,11 @@ def draw_raster(axes, run, sample):
 def main(argv=None):
     args = parser().parse_args(argv)
     runs = read(args.traces)
-    out = Path(args.out) if args.out else runs[0]["path"].with_suffix(".png")
+    out = args.out or runs[0]["path"].with_suffix(".png")
     style.save(draw(runs, args.sample), out)
     print(f"figure in {out}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(options.run("analysis.training", main))
+    sys.exit(options.run(f"{__package__}.training", main))

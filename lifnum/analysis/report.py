@@ -1,49 +1,19 @@
-"""python -m analysis.report: all figures of a study and their numbers in one offline page."""
+"""python -m lifnum.analysis.report: all figures of a study and the numbers in one page."""
 
 import base64
 import html
 import io
 import math
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis import (
-    figure1,
-    figure2,
-    figure3,
-    figure4,
-    figure5,
-    figure6,
-    figure7,
-    results,
-    statistics,
-    style,
-)
 from lifnum import options
 from lifnum._version import __version__
-
-# what to look at, figure by figure
-FIGURES = (
-    (figure1, "One neuron under Euler", "Membrane potential of one neuron. With interpolation "
-     "spikes lie off the grid and the potential never exceeds the threshold; on the grid it "
-     "overshoots, and one spike a step is the most there can be."),
-    (figure2, "Where a step is split matters", "End value of a single step without input or spike, "
-     "over the point at which an event splits it: truncation makes it depend on that point."),
-    (figure3, "Accuracy after transfer", "Networks trained with the exact solution, under other "
-     "schemes. The right column shows what the schemes really stepped: interpolation splits "
-     "steps at input events."),
-    (figure4, "Cost of training", "Hidden spikes of the trained networks (solid), training time "
-     "(dashed; only of runs that were alone on their machine) and the epochs until the validation "
-     "accuracy was reached; open triangles are lower bounds."),
-    (figure5, "Accuracy after training", "Test accuracy of the last epoch, adjusted gradients."),
-    (figure6, "Interpolation against integration", "Spikes on the grid, on chords and on the dense "
-     "output, after transfer and after training, beside a published cliff."),
-    (figure7, "Noise of the gradients", "Cosine and relative norm of gradients against those of "
-     "the exact solution, and of piggyback against adjusted ones."),
-)  # fmt: skip
+from lifnum.analysis import figures, style
+from lifnum.analysis.options import output, percent
+from lifnum.analysis.study import results, statistics
 
 STYLE = """
 :root { color-scheme: light; }
@@ -87,32 +57,31 @@ class Entry(NamedTuple):
     missing: str = ""
 
 
-def entries(study, source, threshold=97.0):
-    """Draw what the data allow: an `Entry` for each figure, and data set where it shows one."""
-    datasets = {
-        figure4: study.runs["dataset"],
-        figure6: np.concatenate([study.runs["dataset"], study.transfer["dataset"]]),
-        figure7: study.gradients["dataset"],
-    }
+def entries(study, source, **wanted):
+    """Draw what the data allow: an `Entry` for each figure, and data set where it shows one.
+
+    wanted: options of figures by name, for those that have them.
+    """
     made = []
-    for module, title, caption in FIGURES:
-        name = module.__name__.split(".")[-1]
-        reads = module not in (figure1, figure2)
-        names = sorted({n.decode() for n in datasets.get(module, ())}, key=style.dataset_order)
+    for number, module in enumerate(figures.modules(), 1):
+        title, caption = figures.texts(module)
+        has = figures.options_of(module)
+        reads = figures.reads(module)
+        names = module.datasets(study) if hasattr(module, "datasets") else []
         for dataset in names or [None]:
-            options = {} if dataset is None else {"dataset": dataset}
-            if module is figure4:
-                options["threshold"] = threshold
-            words = [f"python -m {module.__name__}", *([str(source)] if reads else [])]
-            words += [f"--{key} {value:g}" if isinstance(value, float) else f"--{key} {value}"
-                      for key, value in options.items()]  # fmt: skip
-            heading = f"Figure {name[-1]}: {title}"
+            options = {name: value for name, value in wanted.items() if name in has}
+            heading, anchor = f"Figure {number}: {title}", f"figure{number}"
+            if dataset is not None:
+                options["dataset"] = dataset
             if len(names) > 1:
                 heading += f" ({style.dataset(dataset)})"
-            anchor = "-".join([name, *([dataset] if len(names) > 1 else [])])
+                anchor += f"-{dataset}"
+            words = [f"python -m {figures.__name__} {number}", *[source] * reads]
+            words += [f"--{key} {value:g}" if isinstance(value, float) else f"--{key} {value}"
+                      for key, value in options.items()]  # fmt: skip
             command = f"{' '.join(words)} --out {anchor}.png"
             try:
-                drawing, missing = module.draw(*([study] if reads else []), **options), ""
+                drawing, missing = module.draw(*[study] * reads, **options), ""
             except results.NoData as error:
                 drawing, missing = None, str(error)
             made.append(Entry(anchor, heading, caption, command, drawing, missing))
@@ -129,7 +98,7 @@ def page(study, made, source, command):
     )  # fmt: skip
     body = [
         "<h1>Networks of spiking neurons under numerical integration</h1>",
-        f'<p class="small">Study <code>{e(str(source))}</code>, lifnum {e(__version__)}. Points '
+        f'<p class="small">Study <code>{e(source)}</code>, lifnum {e(__version__)}. Points '
         "are means over seeds, bars and bands 95 % t-intervals. Test accuracy is that of the last "
         "epoch.</p>",
         f'<nav aria-label="Contents"><ul>{contents}<li><a href="#data">Data</a></li>'
@@ -155,7 +124,7 @@ def page(study, made, source, command):
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'  # keeps browsers from asking for one
-        f"<title>lifnum: {e(str(source))}</title><style>{STYLE}</style></head>"
+        f"<title>lifnum: {e(source)}</title><style>{STYLE}</style></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
 
@@ -253,16 +222,16 @@ def _commands(study, command):
 
 def parser():
     p = options.Parser(
-        prog="python -m analysis.report",
+        prog=f"python -m {__package__}.report",
         description="Put all figures that the data of a study allow, and the numbers behind them, "
         "into one self-contained HTML page.",
     )
-    p.add_argument("source", metavar="DIR",
-                   help="folder of traces and transfer files, or what analysis.results made of "
-                   "it")  # fmt: skip
-    p.add_argument("--out", type=options.out_file, default="report.html", metavar="FILE",
+    p.add_argument("sources", nargs="+", metavar="DIR",
+                   help="folders of traces and transfer files, or what "
+                   "lifnum.analysis.study made of them")  # fmt: skip
+    p.add_argument("--out", type=output(".html"), default="report.html", metavar="FILE",
                    help="an .html file (default: report.html)")  # fmt: skip
-    p.add_argument("--threshold", type=options.positive(float), default=97.0, metavar="%",
+    p.add_argument("--threshold", type=percent, default=97.0, metavar="%",
                    help="validation accuracy to reach in figure 4, in percent "
                    "(default: 97)")  # fmt: skip
     return p
@@ -270,22 +239,20 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    out = Path(args.out)
-    if out.suffix != ".html":
-        raise ValueError(f"out is {out}; accepted: a name that ends in .html")
-    study = results.load(args.source)
+    study = results.load(*args.sources)
     for note in study.notes:
         print(note, file=sys.stderr)
-    made = entries(study, args.source, args.threshold)
-    command = f"python -m analysis.report {args.source} --out {out}"
+    source = " ".join(args.sources)
+    made = entries(study, source, threshold=args.threshold)
+    command = f"python -m {__package__}.report {source} --out {args.out}"
     if args.threshold != 97.0:
         command += f" --threshold {args.threshold:g}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(study, made, args.source, command), encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(page(study, made, source, command), encoding="utf-8")
     drawn = sum(not one.missing for one in made)
-    print(f"{drawn} figures, {len(made) - drawn} missing, in {out}")
+    print(f"{drawn} figures, {len(made) - drawn} missing, in {args.out}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(options.run("analysis.report", main))
+    sys.exit(options.run(f"{__package__}.report", main))

@@ -1,9 +1,9 @@
 """What the benchmark measures of lifnum, each as a process of its own that answers on request.
 
-    python -m analysis.workloads TASK JSON
+    python -m lifnum.analysis.benchmark.workloads TASK JSON
 
 where JSON holds the arguments of the task's function below. The process answers as
-`analysis.peers.protocol` says. NUMBA_NUM_THREADS sets its threads.
+`peers.protocol` says. NUMBA_NUM_THREADS sets its threads.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from time import perf_counter
 import numba
 import numpy as np
 
-from analysis import roofline
-from analysis.peers.protocol import serve
 from lifnum import options, train
+from lifnum.analysis.benchmark import roofline
+from lifnum.analysis.benchmark.peers.protocol import serve
 from lifnum.data import encoding, images
 from lifnum.losses import SpikeCount
 from lifnum.network import Network
@@ -283,4 +283,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(options.run("analysis.workloads", main))
+    sys.exit(options.run(f"{__package__}.workloads", main))

@@ -1,6 +1,6 @@
 """Statistics of a study's tables: means over seeds with 95 % intervals, and paired differences.
 
-Rows are structured arrays with the columns of `analysis.results.TABLES`. Seeds share initial
+Rows are structured arrays with the columns of `results.TABLES`. Seeds share initial
 weights and batch order, so schemes are compared by the differences of equal seeds. NaN, a value
 that a run does not have, enters no mean.
 """
@@ -165,6 +165,32 @@ def paired(rows, values, others, other_values):
     return interval([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
 
 
+def of_gradient(rows, gradient):
+    """Rows of a gradient; exact, whose gradients coincide, under either name."""
+    exact = (rows["method"] == b"exact") & (rows["interpolation"] == b"dense")
+    own = rows["gradient"] == gradient.encode()
+    return rows[own | exact & ~np.isin(rows["seed"], rows["seed"][own & exact])]
+
+
+def against_exact(rows, values, name):
+    """Values less that of exact without a grid of the same seed, and the name that says so.
+
+    NaN where a seed has no such value; the values as they are where none has.
+    """
+    base = np.isnan(rows["dt"]) & (rows["interpolation"] == b"dense")
+    if not base.any():
+        return values, name
+    known = dict(zip(rows["seed"][base], values[base]))
+    less = np.array([known.get(seed, np.nan) for seed in rows["seed"]])
+    return values - less, f"{name.replace('(%)', '(points)')} less exact's"
+
+
+def epochs(runs):
+    """How long runs trained, in words."""
+    numbers = " or ".join(f"{epoch:g}" for epoch in np.unique(runs["epoch"]))
+    return f"{numbers} epoch{'' if numbers == '1' else 's'}"
+
+
 def parse_scheme(text):
     """A `Key` of METHOD@DT[:INTERPOLATION[:GRADIENT]].
 
@@ -190,102 +216,3 @@ def parse_scheme(text):
     method, order = scheme.method, scheme.order or _NAMES.get(scheme.method, 0)
     return Key("ps" if order else method, order, np.nan if scheme.dt is None else scheme.dt,
                scheme.interpolation, scheme.gradient)  # fmt: skip
-
-
-_MEASURES = (
-    # heading, values of rows, scale, format
-    ("accuracy (%)", lambda rows: rows["accuracy"], 100.0, ".2f"),
-    ("hidden spikes", hidden, 1.0, ".1f"),
-    ("s an epoch", seconds_per_epoch, 1.0, ".3g"),
-    ("s to evaluate", lambda rows: rows["seconds"], 1.0, ".3g"),
-)
-
-
-def _measures(rows):
-    """The measures that a table has, as (heading, values, scale, format)."""
-    training = "test_accuracy" in rows.dtype.names
-    accuracy, spikes, epoch, evaluation = _MEASURES
-    if training:
-        accuracy = (accuracy[0], lambda rows: rows["test_accuracy"], *accuracy[2:])
-        spikes = (spikes[0], lambda rows: hidden(rows, "test_spikes"), *spikes[2:])
-        return accuracy, spikes, epoch
-    return accuracy, spikes, evaluation
-
-
-def _groups(results):
-    """(title, rows, rows whose times count) of each data set, after training and transfer."""
-    runs, transfer = select(results.runs, study=0), select(results.transfer, study=0)
-    for dataset in np.unique(runs["dataset"]):
-        timed = alone(results.runs, dataset.decode())
-        yield f"trained on {dataset.decode()}", select(runs, dataset=dataset), timed
-    for trained, dataset in np.unique(transfer[["trained", "dataset"]]):
-        rows = select(transfer, trained=trained, dataset=dataset)
-        yield f"transfer of {trained.decode()} to {dataset.decode()}", rows, rows
-
-
-def _of_key(rows, key):
-    fields = {name: getattr(key, name) for name in ("method", "order", "dt", "interpolation")}
-    if "gradient" in rows.dtype.names:
-        fields["gradient"] = key.gradient
-    return select(rows, **fields)
-
-
-def _keys(rows):
-    names = ["method", "order", "dt", "interpolation", "gradient"]
-    has = [name for name in names if name in rows.dtype.names]
-    found = {}
-    for row in rows:
-        values = [row[name].decode() if isinstance(row[name], bytes) else row[name].item()
-                  for name in has]  # fmt: skip
-        found.setdefault(tuple(map(str, values)), Key(*values, *[""] * (5 - len(has))))
-    order = ("exact", "ps")
-    return sorted(found.values(), key=lambda k: (k.gradient, k.interpolation, k.method not in order,
-                                                 k.method, k.order, k.dt))  # fmt: skip
-
-
-def table_lines(results):
-    """Means over seeds with 95 % intervals of all schemes, as lines of text."""
-    lines = []
-    for title, rows, timed in _groups(results):
-        measures = _measures(rows)
-        heads = [f"{head:>20}" for head, *_ in measures]
-        lines += [f"{title}:", f"{'scheme':<32}{'seeds':>6}{''.join(heads)}"]
-        for key in _keys(rows):
-            own = _of_key(rows, key)
-            cells = []
-            for head, values, scale, form in measures:
-                used = _of_key(timed, key) if head.startswith("s ") else own
-                cells.append(f"{interval(values(used)).text(scale, form):>20}")
-            lines.append(f"{key.text.rstrip(':'):<32}{len(own):>6}{''.join(cells)}")
-    return lines
-
-
-def comparison_lines(results, first, second):
-    """Paired differences first - second over seeds with 95 % intervals, as lines of text.
-
-    Raises
-    ------
-    ValueError
-        No data set holds both schemes.
-    """
-    lines = []
-    for title, rows, timed in _groups(results):
-        a, b = _of_key(rows, first), _of_key(rows, second)
-        if not (len(a) and len(b)):
-            continue
-        lines.append(f"{title}: {first.text} - {second.text}")
-        for head, values, scale, form in _measures(rows):
-            if head.startswith("s "):
-                a, b = _of_key(timed, first), _of_key(timed, second)
-            difference = paired(a, values(a), b, values(b))
-            verdict = "no seed has both"
-            if difference.n:
-                within = abs(difference.mean) <= difference.half
-                verdict = f"{difference.n} seeds"
-                if difference.n > 1:
-                    verdict += ", within the interval" if within else ", beyond the interval"
-            text = difference.text(scale, f"+{form}").replace("± +", "± ")
-            lines.append(f"  {head.replace('(%)', '(points)'):<20}{text:>22}  ({verdict})")
-    if not lines:
-        raise ValueError(f"no data set holds both {first.text} and {second.text}")
-    return lines

@@ -1,13 +1,13 @@
-"""python -m analysis.benchmark: how fast, against what the machine allows and what others take.
+"""python -m lifnum.analysis.benchmark: how fast, against what is possible and what others take.
 
 Everything that the README's section on speed says is measured by
 
-    python -m analysis.benchmark --peers all --markdown
+    python -m lifnum.analysis.benchmark --peers all --markdown
 
 on a machine that does nothing else: less than a quarter of an hour on two cores, once the
 environments of the other frameworks are there (the first run installs them; some GB).
 
-Each measurement is a process of its own (`analysis.workloads`, `analysis.peers`) that is started,
+Each measurement is a process of its own (`workloads`, `peers`) that is started,
 warmed up and then asked for one repetition at a time, in turn with those it is compared with.
 An epoch of lifnum is a whole one: encoding of the images, training steps, shuffling, logging and
 checkpoint, without the evaluation. For the other frameworks the time of a sample, averaged over
@@ -27,10 +27,11 @@ import h5py
 import numba
 import numpy as np
 
-from analysis import benchmark_report as report
-from analysis import style
-from analysis.workers import PEERS, WorkerError, in_turn, install, lifnum, peer
 from lifnum import options
+from lifnum.analysis import style
+from lifnum.analysis.benchmark import report
+from lifnum.analysis.benchmark.workers import PEERS, WorkerError, in_turn, install, lifnum, peer
+from lifnum.analysis.options import output
 from lifnum.data import datasets, images
 from lifnum.files.environment import environment
 
@@ -46,7 +47,7 @@ YINYANG_WORK = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 20)}
 
 def parser():
     p = options.Parser(
-        prog="python -m analysis.benchmark",
+        prog=f"python -m {__package__}",
         description="Measure seconds an epoch, share of the roofline, scaling, memory, start and, "
         "on request, other frameworks on the same work. Prints a table; writes every repetition "
         "to an HDF5 file and draws a figure beside it.",
@@ -68,7 +69,7 @@ def parser():
                    "mean nothing")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR",
                    help="folder of mnist/ (default: $LIFNUM_DATA, else data)")  # fmt: skip
-    p.add_argument("--out", type=options.out_file, metavar="FILE.h5",
+    p.add_argument("--out", type=output(".h5"), metavar="FILE.h5",
                    help="default: runs/benchmark-TIME.h5; .png and .pdf beside it")  # fmt: skip
     p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return p
@@ -89,8 +90,6 @@ class Plan:
             raise ValueError("only and peers name nothing to measure; accepted: one at least")
         self.environments = args.environments
         self.out = Path(args.out or time.strftime("runs/benchmark-%Y%m%d-%H%M%S.h5"))
-        if self.out.suffix != ".h5":
-            raise ValueError(f"out is {self.out}; accepted: a name that ends in .h5")
         for path in self.files():
             if path.exists():
                 raise ValueError(f"{path}: exists; accepted: another --out")
@@ -118,7 +117,7 @@ class Plan:
             "threads": {n: {} for n in threads},
         }
         if self.quick:
-            factors = {name: dict(list(factors[name].items())[:2]) for name in ("neurons", "batch")}
+            factors = {"neurons": dict(list(factors["neurons"].items())[:2])}
         return {
             factor: {
                 str(level): (level if factor == "threads" else None, base | changes)
@@ -333,11 +332,10 @@ def main(argv=None):
     else:
         width = max((len(what) for what, _ in table), default=0)
         print("\n".join(f"{what:<{width}}  {result}" for what, result in table))
-    for path in plan.files()[1:]:
-        style.save(report.draw(results, plan.dataset), path)
+    style.save(report.draw(results, plan.dataset), *plan.files()[1:])
     print(f"repetitions in {plan.out}, figure in {plan.files()[1]}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(options.run("analysis.benchmark", main))
+    sys.exit(options.run(__package__, main))

@@ -1,14 +1,13 @@
-"""python -m analysis.results: what the traces and transfer files of a study say, as tables.
+"""What the traces and transfer files of a study say, as tables.
 
 `load` reads a folder of such files, or the one file that ``--out`` made of it: HDF5 (attribute
 ``kind`` = "lifnum-results") with one table, an array of records, for each of `TABLES`, holding all
 that the figures need and no weights. Both give the same `Results`. The series euler, rk2 and rk4
-go by their other name here: ps of order 1, 2 and 4. Statistics stand in `analysis.statistics`.
+go by their other name here: ps of order 1, 2 and 4.
 """
 
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +15,6 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from analysis import statistics
-from lifnum import options
 from lifnum.errors import TraceError
 from lifnum.files import transfers
 from lifnum.files.hdf5 import one_line
@@ -90,10 +87,21 @@ class NoData(ValueError):
     """A figure whose data are missing; the message says which."""
 
 
-def load(path):
-    """Results of a folder of traces and transfer files, or of an aggregate.
+def chosen(name, names, what):
+    """The data set asked for, or the first there is; NoData says which there are."""
+    if name is None and names:
+        return names[0]
+    if name not in names:
+        has = ", ".join(names) or "none"
+        raise NoData(f"no {what} on {name or 'any data set'}; there are: {has}")
+    return name
 
-    Files that can not be read, are no such files or are not finished are named in ``notes``.
+
+def load(path, *others):
+    """Results of folders of traces and transfer files, or of aggregates.
+
+    Files that can not be read, are no such files or are not finished are named in ``notes``. What
+    further paths hold of a data set are studies of their own, after those of the paths before.
 
     Raises
     ------
@@ -101,12 +109,39 @@ def load(path):
         No such path, an aggregate of another schema, or a folder without a usable file; the
         message is one line.
     """
-    path = Path(path)
+    results = _load(Path(path))
+    for other in others:
+        results = _joined(results, _load(Path(other)))
+    return results
+
+
+def _load(path):
     if path.is_dir():
         return _from_folder(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such folder or file")
     return _from_aggregate(path)
+
+
+def _joined(one, other):
+    """Both in one; numbers of runs and of studies go on."""
+    tables = {}
+    for name in (*_KEYS, "curves"):
+        first, second = ([dict(zip(rows.dtype.names, row)) for row in rows]
+                         for rows in (getattr(one, name), getattr(other, name)))  # fmt: skip
+        studies = Counter()
+        for row in first if name in _KEYS else ():
+            data = row["trained"], row["dataset"]
+            studies[data] = max(studies[data], 1 + row["study"])
+        for row in second:
+            if name in _KEYS:
+                row["study"] += studies[row["trained"], row["dataset"]]
+            if name in ("runs", "curves"):
+                row["id" if name == "runs" else "run"] += len(one.runs)
+        n_layers = max(part.runs.dtype["steps"].shape[0] for part in (one, other))
+        tables[name] = _table(name, first + second, n_layers)
+    commands = dict.fromkeys(one.commands + other.commands)
+    return Results(**tables, notes=one.notes + other.notes, commands=list(commands))
 
 
 def save(results, path, overwrite=False):
@@ -138,7 +173,7 @@ def _from_aggregate(path):
     try:
         with h5py.File(path, "r") as file:
             if _text(file.attrs.get("kind")) != KIND:
-                raise ValueError("no aggregate of analysis.results")
+                raise ValueError("no aggregate of lifnum.analysis.study")
             if file.attrs["schema"] != SCHEMA:
                 raise ValueError(f"schema {file.attrs['schema']}; accepted: {SCHEMA}")
             tables = {}
@@ -294,8 +329,8 @@ def _command(header):
     """Command line of a file's writer, as a user would type it."""
     program, _, rest = str(header.get("command", "")).partition(" ")
     path = Path(program)
-    if path.suffix == ".py" and path.parent.name in ("lifnum", "analysis"):
-        program = f"python -m {path.parent.name}.{path.stem}"
+    if path.suffix == ".py" and path.parent.name == "lifnum":
+        program = f"python -m lifnum.{path.stem}"
     return f"{program} {rest}".strip()
 
 
@@ -347,46 +382,3 @@ def _incomplete(rows):
         notes += [f"incomplete: {file}: {len(own)} of the {n} schemes that its study has"
                   for file, own in group.values() if len(own) < n]  # fmt: skip
     return notes
-
-
-def parser():
-    p = options.Parser(
-        prog="python -m analysis.results",
-        description="Gather a study, a folder of traces and transfer files, in one small file "
-        "that all figures can be drawn from, or print its numbers.",
-        epilog="A scheme is METHOD@DT[:INTERPOLATION[:GRADIENT]] with dt in seconds: euler@0.01, "
-        "ps5@0.05:linear,\nps5@0.01:dense:piggyback, exact.",
-    )
-    p.add_argument("source", metavar="DIR", help="folder of *.h5, or an aggregate of one")
-    p.add_argument("--out", type=options.out_file, metavar="FILE",
-                   help="write the aggregate there")  # fmt: skip
-    p.add_argument("--overwrite", action="store_true", help="replace an existing --out")
-    p.add_argument("--table", action="store_true",
-                   help="print means over seeds with 95 %% intervals")  # fmt: skip
-    p.add_argument("--compare", nargs=2, action="append", default=[], metavar=("A", "B"),
-                   help="print the paired difference A - B of two schemes; "
-                   "may be repeated")  # fmt: skip
-    return p
-
-
-def main(argv=None):
-    args = parser().parse_args(argv)
-    pairs = [tuple(map(statistics.parse_scheme, pair)) for pair in args.compare]
-    results = load(args.source)
-    for note in results.notes:
-        print(note, file=sys.stderr)
-    if args.table and not pairs:
-        print("\n".join(statistics.table_lines(results)))
-    for pair in pairs:
-        print("\n".join(statistics.comparison_lines(results, *pair)))
-    if args.out:
-        save(results, args.out, args.overwrite)
-        print(f"aggregate in {args.out}, {Path(args.out).stat().st_size / 1e6:.2f} MB")
-    if not (args.out or args.table or pairs):
-        print(f"{args.source}: {len(results.runs)} runs, {len(results.transfer)} schemes after "
-              f"transfer, {len(results.gradients)} comparisons of gradients")  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(options.run("analysis.results", main))

@@ -1,1 +1,0 @@
-"""Scripts that read traces and draw figures: python -m analysis.<name>."""

@@ -1,0 +1,1 @@
+"""How fast lifnum is, on its own, against the machine and against other frameworks."""
