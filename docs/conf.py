@@ -42,7 +42,7 @@ suppress_warnings = ["config.cache"]
 
 
 class Help(Directive):
-    """``{help} lifnum.train``: what the program prints for --help; of a part, where one is named."""
+    """``{help} lifnum.train``: what the program prints for --help, of a part where one is named."""
 
     required_arguments, optional_arguments = 1, 1
 
