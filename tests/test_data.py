@@ -88,7 +88,7 @@ def test_digits_are_those_of_scikit_learn_without_importing_it():
     images, labels = load_digits(return_X_y=True)
     ours = datasets._digits_table()
     assert np.array_equal(ours[0], images) and np.array_equal(ours[1], labels)
-    script = "import sys; from lifnum import datasets; datasets.load('digits')"
+    script = "import sys; from lifnum.data import datasets; datasets.load('digits')"
     script += "; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
