@@ -7,7 +7,7 @@ import pytest
 
 from lifnum import Neuron, Scheme
 from lifnum.kernels import steps, vectors
-from lifnum.kernels.lif import forward
+from lifnum.kernels.lif import forward, table
 from lifnum.kernels.lif.crossing import NO_CROSSING, first_crossing
 from lifnum.kernels.lif.spike import crossing_derivatives
 from lifnum.methods import propagators
@@ -101,15 +101,15 @@ def random_states(rng, d, h, n):
 
 def step_of(d, h):
     """The table row that the layer's kernel makes for one step of length h from an input at 0."""
-    table = steps.Steps(
+    made = steps.Steps(
         np.empty(1, np.int64), np.zeros(1, np.int64), np.empty(3), np.empty(3, np.int64),
         np.empty(3, np.uint8), np.empty((3, 5)),
     )  # fmt: skip
     d = d._replace(duration=h, dt=h)
-    steps.merge(d, np.zeros(1), 0, 1, 0, table)
-    table.tabulate(d, table, 0, np.empty((4, vectors.LANES)))
-    assert table.count[0] == 1
-    return table.propagators[0]
+    steps.merge(d, np.zeros(1), 0, 1, 0, made)
+    table.tabulate(d, made, 0, np.empty((4, vectors.LANES)))
+    assert made.count[0] == 1
+    return made.propagators[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
