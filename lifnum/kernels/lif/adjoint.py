@@ -9,16 +9,17 @@ from numba import prange
 
 from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
 from lifnum.kernels.lif.dynamics import PIECE, SPIKE
-from lifnum.kernels.lif.spike import analytical_spike_adjoint, rest_adjoint, spike_adjoint
+from lifnum.kernels.lif.spike import (
+    AnalyticalAdjoint,
+    analytical_back,
+    analytical_spike_back,
+    begin_back,
+    spike_back,
+)
 from lifnum.kernels.steps import step_end
 from lifnum.kernels.sums import _sum_counts, sum_chunks
 from lifnum.kernels.vectors import LANES, add, converted, filled, load, store, total
-from lifnum.methods.propagators import (
-    EXACT,
-    exact_propagator,
-    propagator_derivative,
-    remaining_propagator,
-)
+from lifnum.methods.propagators import EXACT, exact_propagator, propagator_derivative
 
 
 @parallel_kernel
@@ -85,26 +86,22 @@ def _adjusted_sample(d, first_input, indices, w, low, high, steps, sample, spike
         while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
             neuron = spikes[q].neuron
             j = neuron - low
-            l_i, l_u, end_term = rest_adjoint(
-                d, spikes[q].current, d.reset, pieces[q].rest - pieces[q].length,
+            back = begin_back(
+                d, spikes[q].current, pieces[q].rest - pieces[q].length,
                 np.float64(lam[after, j]), np.float64(lam[after + 1, j]),
             )  # fmt: skip
-            alpha = -end_term  # adjoint of the piece's start time
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
                 piece = pieces[q]
-                tau_q = d_out[spikes[q].rank] + alpha
-                l_i, l_u, end_part, rises = spike_adjoint(
-                    d, d.interpolation, d.theta, piece.current, piece.potential, piece.length,
-                    piece.rest, tau_q, l_i,
+                back, rises = spike_back(
+                    d, back, piece.current, piece.potential, piece.length, piece.rest,
+                    d_out[spikes[q].rank],
                 )  # fmt: skip
                 lost += not rises
-                end_term += end_part
-                alpha = tau_q - end_part
                 q -= 1
-            lam[now, j], lam[now + 1, j] = real(l_i), real(l_u)
+            lam[now, j], lam[now + 1, j] = real(back.lam_i), real(back.lam_u)
             if input_gradient:
-                end_terms[0, j] = end_term
-                spike_terms += alpha + end_term
+                end_terms[0, j] = back.end_term
+                spike_terms += back.start_term + back.end_term
         i = steps.stop[step - 1] if step > first else first_input
         stop = steps.stop[step]
         for k in range(i, stop):
@@ -284,26 +281,17 @@ def _piggyback_sample(d, first_input, indices, w, low, high, steps, sample, spik
         while q >= 0 and spikes[q].step == step:  # the spikes of one neuron in this step
             neuron = spikes[q].neuron
             j = neuron - low
-            l_i, l_u = np.float64(lam[after, j]), np.float64(lam[after + 1, j])
-            time, decay = end, 1.0
+            lam_i, lam_u = np.float64(lam[after, j]), np.float64(lam[after + 1, j])
+            back = AnalyticalAdjoint(lam_i, lam_u, end, 1.0)
             while q >= 0 and spikes[q].step == step and spikes[q].neuron == neuron:
                 spike = spikes[q]
-                if d.code == EXACT:
-                    a, c, b = remaining_propagator(d, time - spike.time, spike.decay, decay)
-                else:
-                    a, c, b = exact_propagator(time - spike.time, d.tau_s, d.tau)
-                l_i, l_u = a * l_i + c * l_u, b * l_u
-                time, decay = spike.time, spike.decay
-                l_u, rises = analytical_spike_adjoint(
-                    d.tau, d.theta, d.reset, spike.current, d_out[spike.rank], l_u
+                back, rises = analytical_spike_back(
+                    d, back, spike.time, spike.decay, spike.current, d_out[spike.rank]
                 )
                 lost += not rises
                 q -= 1
-            if d.code == EXACT:
-                a, c, b = remaining_propagator(d, time - start, steps.propagators[step, 2], decay)
-            else:
-                a, c, b = exact_propagator(time - start, d.tau_s, d.tau)
-            lam[now, j], lam[now + 1, j] = real(a * l_i + c * l_u), real(b * l_u)
+            back = analytical_back(d, back, start, steps.propagators[step, 2])
+            lam[now, j], lam[now + 1, j] = real(back.lam_i), real(back.lam_u)
         i = steps.stop[step - 1] if step > first else first_input
         for k in range(i, steps.stop[step]):
             _collect_row(d_w, indices[k], low, lam, now, fresh)

@@ -13,14 +13,14 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
 from lifnum.kernels.lif.crossing import has_peak
 from lifnum.kernels.lif.dynamics import PIECE, SPIKE
-from lifnum.kernels.lif.spike import first_spike
+from lifnum.kernels.lif.spike import begin, next_spike, subtracted
 from lifnum.kernels.lif.table import tabulate
 from lifnum.kernels.lif.together import ROWS, TURNS, _fire
 from lifnum.kernels.order import BUCKET, _collect_sample
 from lifnum.kernels.steps import merge, step_end
 from lifnum.kernels.vectors import LANES, NEAR, add, larger, load, not_below, store
 from lifnum.methods.interpolation import DENSE, NONE
-from lifnum.methods.propagators import PS, is_square, remaining_propagator
+from lifnum.methods.propagators import PS, is_square
 
 FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
 
@@ -185,7 +185,6 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
     n = high - low
     real = w.dtype.type
     theta = real(d.theta)
-    delta = d.theta - d.reset
     n_spikes, n_unresolved = 0, 0
     first = steps.first[sample]
     last = first + steps.count[sample]
@@ -283,7 +282,7 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     suppressed[j] = 1
                     continue
                 emitted[j] += 1
-                state[now + 1, j] = real(u1 - delta)
+                state[now + 1, j] = real(subtracted(d, u1))
                 n_unresolved += state[now + 1, j] >= theta
                 if n_spikes < len(spikes):
                     q = spikes[n_spikes]
@@ -291,38 +290,29 @@ def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, s
                     q.decay = 1.0
                 n_spikes += 1
                 continue
-            h, elapsed, b1, spiked = end - start, 0.0, b_whole, False
-            rest = h
+            walk, before_walk = begin(start, end, b_whole, i0, u0, i1, u1), emitted[j]
             while True:
-                s, a, c, b = first_spike(
-                    d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
-                    scratch,
-                )  # fmt: skip
+                s, after = next_spike(d, walk, real(walk.u1) >= theta, scratch)
                 if s < 0.0:
                     if d.count_peaks != 0 and emitted[j] < d.max_spikes:
-                        n_unresolved += has_peak(d, d.theta, i0, u0, rest, scratch)
+                        n_unresolved += has_peak(d, d.theta, walk.i0, walk.u0, walk.rest, scratch)
                     break
                 if emitted[j] == d.max_spikes:
                     suppressed[j] = 1
                     break
                 emitted[j] += 1
-                spiked = True
-                elapsed = min(elapsed + s, h) if s < rest else h
                 if n_spikes < len(spikes):
                     q = spikes[n_spikes]
-                    q.time = min(start + elapsed, end) if s < rest else end
-                    q.current, q.step, q.neuron = a * i0, step, low + j
+                    q.time, q.current, q.decay = after.time, after.i0, after.decay
+                    q.step, q.neuron = step, low + j
                 if n_spikes < len(pieces):
                     piece = pieces[n_spikes]
-                    piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                i0, u0, rest = a * i0, d.reset, h - elapsed
-                a, c, b1 = remaining_propagator(d, rest, b1, b)
-                i1, u1 = a * i0, c * i0 + b1 * u0
-                if n_spikes < len(spikes):
-                    spikes[n_spikes].decay = b1
+                    piece.current, piece.potential = walk.i0, walk.u0
+                    piece.length, piece.rest = s, walk.rest
                 n_spikes += 1
-            if spiked:
-                state[now, j], state[now + 1, j] = real(i1), real(u1)
+                walk = after
+            if emitted[j] > before_walk:
+                state[now, j], state[now + 1, j] = real(walk.i1), real(walk.u1)
     finite, n_capped, n_suppressed = True, 0, 0
     for j in range(n):
         finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
