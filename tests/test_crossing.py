@@ -136,9 +136,10 @@ def test_no_crossing_goes_unflagged(method, dtype):
         p = step_of(d, h)
         # the series of short steps differ by a few roundings
         np.testing.assert_allclose(p[:3], tabulate(d, np.array([h]))[:3, 0], rtol=1e-15)
-        state = np.array([i0, u0, i0, u0])
-        blocks, bits = np.empty(whole, np.int32), np.empty(whole, np.uint64)
-        found = forward._advance(state, 0, False, state, 0, 0, p[None], 0, d.bar, blocks, bits)
+        room = forward.room_for(d, i0, whole)
+        state, blocks, bits = room.state, room.blocks, room.flags
+        state[0], state[1] = i0, u0
+        found = forward._advance(room, 0, False, state, 0, 0, p, d.bar)
         flags = np.zeros(whole, np.bool_)
         for block, word in zip(blocks[:found], bits[:found], strict=True):
             lanes = np.arange(vectors.LANES, dtype=np.uint64)
