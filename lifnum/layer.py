@@ -112,7 +112,7 @@ class Layer:
         shape = (batch, self.n_tiles)
         tallies = np.empty((5, *shape), np.int64)
         states = np.empty((2 * len(steps.start) if keep_states else 0, w.shape[1]), w.dtype)
-        address = self._address(forward.sample_address, w, steps)
+        received = tiles.Inputs(inputs.times, inputs.offsets, inputs.indices, w, self.width)
         while True:
             slots = self._slots
             if slots is None or len(slots) < batch or slots.shape[2] < self._capacity:
@@ -123,11 +123,9 @@ class Layer:
                 pieces = np.empty((*shape, 0), dynamics.PIECE)
             elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
                 pieces = self._pieces = np.empty(slots.shape, dynamics.PIECE)
-            pieces = pieces[:batch]
-            times, indices, offsets, totals = forward.forward(
-                d, inputs.times, inputs.offsets, inputs.indices, w, self.width,
-                steps, slots, pieces, tallies, states, address,
-            )  # fmt: skip
+            output = dynamics.Output(slots, pieces[:batch], tallies, states)
+            kernel = self._with_address(forward.sample_address, d, received, steps, output)
+            times, indices, offsets, totals = forward.forward(*kernel)
             most, self.n_capped, self.n_suppressed, bad, self.n_steps, unresolved = totals.tolist()
             self.n_unresolved = None if on_chords and not count_peaks else unresolved
             if most <= slots.shape[2]:
@@ -139,15 +137,16 @@ class Layer:
                 f"{np.abs(self.weights).max():g}"
             )
         self.spikes = SpikeTrains._trusted(times, indices, offsets, self.weights.shape[1])
-        self._run = inputs, self.spikes, slots, pieces, tallies[0]
+        self._run = inputs, self.spikes, output
         self._steps = steps
         self._states = states if keep_states else None
         return self.spikes
 
-    def _address(self, find, w, steps):
-        if (find, w.dtype) not in _ADDRESSES:
-            _ADDRESSES[find, w.dtype] = find(self.dynamics, steps, w.dtype)
-        return _ADDRESSES[find, w.dtype]
+    def _with_address(self, find, *arguments):
+        """The arguments of a kernel, and the address of what it calls for arguments like them."""
+        if (find, self.dtype) not in _ADDRESSES:
+            _ADDRESSES[find, self.dtype] = find(*arguments)
+        return (*arguments, _ADDRESSES[find, self.dtype])
 
     def _kernel_weights(self):
         """The weights as they are now, as wide as the kernels see them."""
@@ -188,14 +187,14 @@ class Layer:
         adjusted = gradient == "adjusted" and not (
             exact and d.interpolation == INTERPOLATIONS["dense"]
         )
-        no_pieces = self._run[3].shape[2] == 0
-        missing = no_pieces or (input_gradient and self._states is None)
+        run, kept = self._run, self._states
+        missing = run[2].pieces.shape[2] == 0 or (input_gradient and kept is None)
         if adjusted and missing:
-            run, kept, n_unresolved = self._run, self._states, self.n_unresolved
+            n_unresolved = self.n_unresolved
             self.forward(run[0], keep_pieces=True, keep_states=input_gradient)
             self.n_unresolved = n_unresolved
             require_same_spikes(run[1], self.spikes)
-        inputs, _, slots, pieces, counts = self._run
+        inputs, _, output = self._run
         n_chunks = sums.chunks(len(inputs), self.n_tiles)
         w = self._kernel_weights()
         total = np.empty(self.weights.shape, w.dtype)
@@ -206,32 +205,23 @@ class Layer:
                 self._chunks = np.empty((n_chunks, *w.shape), w.dtype)
             d_w = self._chunks
         d_in = np.empty((self.n_tiles, len(inputs.times) if input_gradient else 0))
-        common = (d, inputs.offsets, inputs.indices, w, self.width, self._steps)
         fresh = np.ones((n_chunks, self.n_tiles, len(w)), np.bool_)
-        after = d_times, d_w, fresh, total, d_in
-        if adjusted:
-            states = self._states
-            if states is None:
-                states = np.empty((0, 0), self.weights.dtype)
-            address = self._address(adjoint.adjusted_address, w, self._steps)
-            results = adjoint.backward_adjusted(
-                *common, slots, pieces, counts, states, *after, address
-            )
-        else:
-            address = self._address(adjoint.piggyback_address, w, self._steps)
-            results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
-        self.gradient_norm, self.n_constant = results
+        received = tiles.Inputs(inputs.times, inputs.offsets, inputs.indices, w, self.width)
+        gradients = sums.Gradient(d_times, d_w, fresh, total, d_in)
+        find = adjoint.adjusted_address if adjusted else adjoint.piggyback_address
+        kernel = self._with_address(find, d, received, self._steps, output, gradients)
+        self.gradient_norm, self.n_constant = adjoint.backward(*kernel)
         if adjusted and missing:  # what backward gives must not depend on an earlier one
-            self._run, self._states = (*self._run[:3], run[3], counts), kept
+            # the records of the same spikes, and the old pieces, which may be none
+            output = output._replace(pieces=run[2].pieces, states=run[2].states)
+            self._run, self._states = (run[0], self.spikes, output), kept
         if not input_gradient:
             return total, None
         return total, d_in[0] if len(d_in) == 1 else d_in.sum(axis=0)
 
     def potential(self, times):
         """Membrane potential (batch, n_post, times) of the last forward pass; needs its states."""
-        _, _, slots, pieces, counts = self._run
-        u = np.empty((len(counts), self.weights.shape[1], len(times)))
-        potential.membrane_potential(
-            self.dynamics, self._steps, slots, pieces, counts, self._states, times, u
-        )
+        output = self._run[2]
+        u = np.empty((output.spikes.shape[0], self.weights.shape[1], len(times)))
+        potential.membrane_potential(self.dynamics, self._steps, output, times, u)
         return u

@@ -333,9 +333,9 @@ class Network:
             raise ValueError(f"optimizer is {name!r}; accepted: {', '.join(OPTIMIZERS)}")
         if self.device == "cpu":
             return OPTIMIZERS[name](self.weights, learning_rate)
-        from lifnum.cuda import layer as network_cuda
+        from lifnum.cuda.optimizers import OPTIMIZERS as ON_DEVICE
 
-        return network_cuda.OPTIMIZERS[name](self.layers, learning_rate)
+        return ON_DEVICE[name](self.layers, learning_rate)
 
     def potential(self, spikes, times, layer=0):
         """Membrane potential of one layer at any times, under the network's scheme.

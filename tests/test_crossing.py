@@ -7,7 +7,7 @@ import pytest
 
 from lifnum import Neuron, Scheme
 from lifnum.kernels import steps, vectors
-from lifnum.kernels.lif import forward
+from lifnum.kernels.lif import forward, table
 from lifnum.kernels.lif.crossing import NO_CROSSING, first_crossing
 from lifnum.kernels.lif.spike import crossing_derivatives
 from lifnum.methods import propagators
@@ -101,15 +101,15 @@ def random_states(rng, d, h, n):
 
 def step_of(d, h):
     """The table row that the layer's kernel makes for one step of length h from an input at 0."""
-    table = steps.Steps(
+    made = steps.Steps(
         np.empty(1, np.int64), np.zeros(1, np.int64), np.empty(3), np.empty(3, np.int64),
         np.empty(3, np.uint8), np.empty((3, 5)),
     )  # fmt: skip
     d = d._replace(duration=h, dt=h)
-    steps.merge(d, np.zeros(1), 0, 1, 0, table)
-    table.tabulate(d, table, 0, np.empty((4, vectors.LANES)))
-    assert table.count[0] == 1
-    return table.propagators[0]
+    steps.merge(d, np.zeros(1), 0, 1, 0, made)
+    table.tabulate(d, made, 0, np.empty((4, vectors.LANES)))
+    assert made.count[0] == 1
+    return made.propagators[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
@@ -136,9 +136,10 @@ def test_no_crossing_goes_unflagged(method, dtype):
         p = step_of(d, h)
         # the series of short steps differ by a few roundings
         np.testing.assert_allclose(p[:3], tabulate(d, np.array([h]))[:3, 0], rtol=1e-15)
-        state = np.array([i0, u0, i0, u0])
-        blocks, bits = np.empty(whole, np.int32), np.empty(whole, np.uint64)
-        found = forward._advance(state, 0, False, state, 0, 0, p[None], 0, d.bar, blocks, bits)
+        room = forward.room_for(d, i0, whole)
+        state, blocks, bits = room.state, room.blocks, room.flags
+        state[0], state[1] = i0, u0
+        found = forward._advance(room, 0, False, state, 0, 0, p, d.bar)
         flags = np.zeros(whole, np.bool_)
         for block, word in zip(blocks[:found], bits[:found], strict=True):
             lanes = np.arange(vectors.LANES, dtype=np.uint64)

@@ -40,7 +40,7 @@ def signatures(real):
     """Types of the arguments of every CUDA function, for weights of this type."""
     from numba import typeof, types
 
-    from lifnum.cuda import adjoint as layer_cuda
+    from lifnum.cuda import layout
 
     f8, i8, i4, u1 = types.float64, types.int64, types.int32, types.uint8
 
@@ -52,7 +52,7 @@ def signatures(real):
     table = array(f8, 2)
     steps = types.NamedTuple((offsets, offsets, times, offsets, array(u1, 1), table), Steps)
     records = types.NamedTuple(
-        (array(f8, 3), array(f8, 3), array(i4, 3), array(f8, 4)), layer_cuda.Records
+        (array(f8, 3), array(f8, 3), array(i4, 3), array(f8, 4)), layout.Records
     )
     counts, w3 = array(i4, 2), array(real, 3)
     common = (offsets, indices, array(real, 2), steps)
@@ -111,12 +111,17 @@ def compiler(monkeypatch):
 def test_everything_compiles_to_ptx_without_atomics_of_real_numbers(compiler, real):
     from numba import types
 
-    from lifnum.cuda import adjoint as layer_cuda
+    from lifnum.cuda import adjoint, forward, optimizers, order
 
-    own = {name for name, f in vars(layer_cuda).items() if isinstance(f, device.Kernel)}
-    assert own == set(signatures(types.float32))
+    own = {
+        name: kernel.py_func
+        for module in (adjoint, forward, optimizers, order)
+        for name, kernel in vars(module).items()
+        if isinstance(kernel, device.Kernel)
+    }
+    assert set(own) == set(signatures(types.float32))
     for name, signature in signatures(getattr(types, real)).items():
-        function = getattr(layer_cuda, name).py_func
+        function = own[name]
         ptx, _ = compiler.compile(
             function, signature, device=False, abi="numba", cc=(9, 0), output="ptx"
         )

@@ -9,7 +9,13 @@ from numba import cuda
 
 from lifnum.cuda import device
 from lifnum.cuda.layout import COLUMNS, MAX_THREADS, STAGED, STOPS
-from lifnum.kernels.lif.spike import analytical_spike_adjoint, rest_adjoint, spike_adjoint
+from lifnum.kernels.lif.spike import (
+    AnalyticalAdjoint,
+    analytical_back,
+    analytical_spike_back,
+    begin_back,
+    spike_back,
+)
 from lifnum.kernels.steps import step_end
 from lifnum.methods.propagators import exact_propagator, propagator_derivative
 
@@ -139,25 +145,21 @@ def backward_adjusted(d, offsets, indices, w, steps, derivatives, records, count
                 alpha = -end_term
             if spike_step == step:
                 rest = records.piece[3, sample, q, j] - records.piece[2, sample, q, j]
-                l_i, l_u, end_term = rest_adjoint(
-                    d, records.current[sample, q, j], d.reset, rest,
-                    np.float64(lam_i), np.float64(lam_u),
-                )  # fmt: skip
-                alpha = -end_term
+                back = begin_back(
+                    d, records.current[sample, q, j], rest, np.float64(lam_i), np.float64(lam_u)
+                )
                 while spike_step == step:
-                    tau_q = d_out[ranks[place + q]] + alpha
-                    l_i, l_u, end_part, rises = spike_adjoint(
-                        d, d.interpolation, d.theta, records.piece[0, sample, q, j],
-                        records.piece[1, sample, q, j], records.piece[2, sample, q, j],
-                        records.piece[3, sample, q, j], tau_q, l_i,
+                    back, rises = spike_back(
+                        d, back, records.piece[0, sample, q, j], records.piece[1, sample, q, j],
+                        records.piece[2, sample, q, j], records.piece[3, sample, q, j],
+                        d_out[ranks[place + q]],
                     )  # fmt: skip
                     if not rises:
                         lost += 1
-                    end_term += end_part
-                    alpha = tau_q - end_part
                     q -= 1
                     spike_step = records.step[sample, q, j] if q >= 0 else first - 1
-                lam_i, lam_u = real(l_i), real(l_u)
+                lam_i, lam_u = real(back.lam_i), real(back.lam_u)
+                end_term, alpha = back.end_term, back.start_term
             else:
                 lam_i, lam_u = a * lam_i + c * lam_u, b * lam_u
             if waiting:
@@ -262,21 +264,20 @@ def backward_piggyback(d, offsets, indices, w, steps, propagators, records, coun
                     stops[0] = steps.stop[low - 1] if low > first else first_input
                 cuda.syncthreads()
             if spike_step == step:
-                l_i, l_u = np.float64(lam_i), np.float64(lam_u)
-                time = step_end(d, steps, step, last)
+                back = AnalyticalAdjoint(
+                    np.float64(lam_i), np.float64(lam_u), step_end(d, steps, step, last), 0.0
+                )
                 while spike_step == step:
-                    a, c, b = exact_propagator(time - records.time[sample, q, j], d.tau_s, d.tau)
-                    l_i, l_u, time = a * l_i + c * l_u, b * l_u, records.time[sample, q, j]
-                    l_u, rises = analytical_spike_adjoint(
-                        d.tau, d.theta, d.reset, records.current[sample, q, j],
-                        d_out[ranks[place + q]], l_u,
+                    back, rises = analytical_spike_back(
+                        d, back, records.time[sample, q, j], 0.0, records.current[sample, q, j],
+                        d_out[ranks[place + q]],
                     )  # fmt: skip
                     if not rises:
                         lost += 1
                     q -= 1
                     spike_step = records.step[sample, q, j] if q >= 0 else first - 1
-                a, c, b = exact_propagator(time - steps.start[step], d.tau_s, d.tau)
-                lam_i, lam_u = real(a * l_i + c * l_u), real(b * l_u)
+                back = analytical_back(d, back, steps.start[step], 0.0)
+                lam_i, lam_u = real(back.lam_i), real(back.lam_u)
             else:
                 slot = step - low
                 lam_i = table[slot, 0] * lam_i + table[slot, 1] * lam_u

@@ -11,11 +11,11 @@ from numba import cuda
 from lifnum.cuda import device
 from lifnum.cuda.adjoint import AHEAD
 from lifnum.cuda.layout import MAX_THREADS, SCRATCH, STAGED
-from lifnum.kernels.lif.spike import first_spike
+from lifnum.kernels.lif.spike import begin, next_spike, subtracted
 from lifnum.kernels.lif.table import write_row
 from lifnum.kernels.steps import merge, step_end
 from lifnum.methods.interpolation import NONE
-from lifnum.methods.propagators import propagator, remaining_propagator
+from lifnum.methods.propagators import propagator
 
 
 @device.kernel
@@ -106,41 +106,35 @@ def forward(d, offsets, indices, w, steps, records, counts, totals, states):
                 records.current[sample, emitted, j] = current
                 records.step[sample, emitted, j] = step
             emitted += 1
-            potential = real(np.float64(potential) - (d.theta - d.reset))
+            potential = real(subtracted(d, np.float64(potential)))
             if potential >= theta:
                 unresolved += 1
             continue
         start, end = steps.start[step], step_end(d, steps, step, last)
-        x, y, y1 = np.float64(i0), np.float64(u0), np.float64(potential)
-        x1 = np.float64(current)
-        h, elapsed, b1, spiked = end - start, 0.0, steps.propagators[step, 2], False
-        rest = h
+        walk, spiked = begin(
+            start, end, steps.propagators[step, 2], np.float64(i0), np.float64(u0),
+            np.float64(current), np.float64(potential),
+        ), False  # fmt: skip
         while True:
-            s, a, c, b = first_spike(
-                d, d.interpolation, d.theta, x, y, rest, y1, b1, real(y1) >= theta, scratch
-            )
+            s, after = next_spike(d, walk, real(walk.u1) >= theta, scratch)
             if s < 0.0:
                 break
             if emitted == d.max_spikes:
                 silenced = True
                 break
-            elapsed = min(elapsed + s, h) if s < rest else h
             if valid and emitted < capacity:
-                records.time[sample, emitted, j] = min(start + elapsed, end) if s < rest else end
-                records.current[sample, emitted, j] = a * x
+                records.time[sample, emitted, j] = after.time
+                records.current[sample, emitted, j] = after.i0
                 records.step[sample, emitted, j] = step
                 if records.piece.shape[0] > 0:
-                    records.piece[0, sample, emitted, j] = x
-                    records.piece[1, sample, emitted, j] = y
+                    records.piece[0, sample, emitted, j] = walk.i0
+                    records.piece[1, sample, emitted, j] = walk.u0
                     records.piece[2, sample, emitted, j] = s
-                    records.piece[3, sample, emitted, j] = rest
+                    records.piece[3, sample, emitted, j] = walk.rest
             emitted += 1
-            spiked = True
-            x, y, rest = a * x, d.reset, h - elapsed
-            a, c, b1 = remaining_propagator(d, rest, b1, b)
-            x1, y1 = a * x, c * x + b1 * y
+            walk, spiked = after, True
         if spiked:
-            current, potential = real(x1), real(y1)
+            current, potential = real(walk.i1), real(walk.u1)
     if valid:
         counts[sample, j] = emitted
         if unresolved > 0:

@@ -1,6 +1,9 @@
 """The spikes of a sample in order of time, then neuron, by counting in buckets."""
 
+from typing import NamedTuple
+
 import numpy as np
+from numba.extending import register_jitable
 
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.vectors import LANES, load, not_below, ones
@@ -9,12 +12,32 @@ BUCKET = 8  # spikes that are sorted by counting; of up to MANY that is faster t
 MANY = 128
 
 
+class SortingRoom(NamedTuple):
+    """Scratch for the spikes of one sample."""
+
+    place: np.ndarray  # where the next spike of each bucket goes; zeros
+    source: np.ndarray  # tile and slot of each spike
+    keys: np.ndarray  # (1, n + LANES): their times
+
+
+@register_jitable
+def sorting_room(n):
+    """A `SortingRoom` for n spikes."""
+    return SortingRoom(
+        np.zeros(n // BUCKET + 2, np.int64), np.empty(n, np.int64), np.empty((1, n + LANES))
+    )
+
+
 @kernel
-def _collect_sample(duration, spikes, counts, offset, times, indices, place, source, keys):
-    """One sample; place (n / BUCKET + 2,), zeros, source (n,), keys (1, n + LANES) are scratch."""
+def collect_sample(duration, spikes, counts, offset, times, indices, room):
+    """The spikes of one sample: fills times and indices, and numbers the records from offset on.
+
+    spikes (tiles, capacity): of each tile the first counts[tile] are there.
+    """
     n = len(times)
     if n == 0:
         return
+    place, source, keys = room
     # by time into buckets of BUCKET spikes on average
     n_buckets = -(-n // BUCKET)
     scale = min(n_buckets / duration, 1e308)

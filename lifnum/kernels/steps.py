@@ -96,3 +96,22 @@ def merge(d, times, i, last, sample, steps):
 def step_end(d, steps, step, last):
     """When a step ends; `last` is the one behind the last step of the sample."""
     return steps.start[step + 1] if step + 1 < last else d.duration
+
+
+class Step(NamedTuple):
+    """One step of a tile of one sample."""
+
+    low: int  # the tile's first neuron
+    step: int
+    start: float  # when it starts and ends
+    end: float
+    decay: float  # its b
+    before: int  # where the state, or the adjoint, has the two rows before it, and after
+    after: int
+
+
+@inlined_kernel
+def step_at(d, steps, step, last, low, before):
+    """The `Step`; `last` as in `step_end`, low and before as there."""
+    start, end = steps.start[step], step_end(d, steps, step, last)
+    return Step(low, step, start, end, steps.propagators[step, 2], before, 2 - before)

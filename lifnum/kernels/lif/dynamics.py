@@ -29,6 +29,20 @@ PIECE = np.dtype(
 )
 
 
+class Output(NamedTuple):
+    """What the forward pass of a batch leaves; of a tile of one sample without the first axes."""
+
+    spikes: np.ndarray  # SPIKE (batch, tiles, capacity): the first ones, by step, neuron, time
+    pieces: np.ndarray  # PIECE, like spikes, or (batch, tiles, 0)
+    tallies: np.ndarray  # int64 (5, batch, tiles), see below
+    states: np.ndarray  # (2 steps, n_post), I and u after the inputs of every step; or (0, n_post)
+
+
+# Rows of the tallies: spikes, also those beyond the capacity; neurons at the cap, and those of
+# which it suppressed a spike; whether the state overflowed; crossings that were not resolved.
+SPIKES, CAPPED, SUPPRESSED, OVERFLOWED, UNRESOLVED = range(5)
+
+
 class Dynamics(NamedTuple):
     """One layer's neurons and how they are integrated, as numbers; a `Method` and more.
 

@@ -4,25 +4,88 @@ A layer's work is cut into tiles of neurons, samples, and (in `adjoint`) chunks 
 numbers depend on the problem's size alone: results do not depend on the number of threads.
 Symbols: I, u synaptic current and membrane potential; (a, c, b) propagator; h, s, rest lengths;
 w weights (n_pre, n_post), so that an input spike reads one row.
+
+What the kernels share stands in a few named tuples, which the compiler takes apart again. They are
+flat, since Numba hands no nested tuples to parallel loops.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import register_jitable
 
 from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
 from lifnum.kernels.lif.crossing import has_peak
-from lifnum.kernels.lif.dynamics import PIECE, SPIKE
-from lifnum.kernels.lif.spike import first_spike
+from lifnum.kernels.lif.dynamics import (
+    CAPPED,
+    OVERFLOWED,
+    SPIKES,
+    SUPPRESSED,
+    UNRESOLVED,
+    Output,
+)
+from lifnum.kernels.lif.spike import begin, next_spike, subtracted
 from lifnum.kernels.lif.table import tabulate
-from lifnum.kernels.lif.together import ROWS, TURNS, _fire
-from lifnum.kernels.order import BUCKET, _collect_sample
-from lifnum.kernels.steps import merge, step_end
+from lifnum.kernels.lif.together import (
+    CURRENT,
+    DECAY,
+    END_CURRENT,
+    END_POTENTIAL,
+    I_BEFORE,
+    LENGTH,
+    REST,
+    ROWS,
+    TIME,
+    TURNS,
+    U_AFTER,
+    U_BEFORE,
+    _fire,
+)
+from lifnum.kernels.order import collect_sample, sorting_room
+from lifnum.kernels.steps import merge, step_at
+from lifnum.kernels.tiles import bounds
 from lifnum.kernels.vectors import LANES, NEAR, add, larger, load, not_below, store
 from lifnum.methods.interpolation import DENSE, NONE
-from lifnum.methods.propagators import PS, is_square, remaining_propagator
+from lifnum.methods.propagators import PS, is_square
 
 FEW = 2  # neurons that may spike in a step; for fewer a vector costs more than it saves
+
+
+class Room(NamedTuple):
+    """Scratch for the n neurons of a tile."""
+
+    state: np.ndarray  # (4, n): (I, u) in rows 0 and 1, or 2 and 3, turn by turn
+    emitted: np.ndarray  # int32 (n,): spikes
+    suppressed: np.ndarray  # int32 (n,): whether the cap suppressed one
+    blocks: np.ndarray  # int32 (n,): the blocks of LANES neurons of which one may spike,
+    found: np.ndarray  # int32 (n,), and these neurons
+    flags: np.ndarray  # uint64 (n,): which ones of each block, a bit a neuron
+    firing: np.ndarray  # uint64 (TURNS + 1,), see `_fire`
+    lanes: np.ndarray  # float64 (rows, LANES)
+    scratch: np.ndarray  # float64 (order + 1,)
+
+
+@register_jitable
+def room_for(d, w, n):
+    """A `Room` for n neurons with weights of the type of w, without spikes."""
+    counters = np.zeros((4, n), np.int32)
+    flags = np.empty(n + TURNS + 1, np.uint64)
+    return Room(
+        np.zeros((4, n), w.dtype), counters[0], counters[1], counters[2], counters[3], flags[:n],
+        flags[n:], np.empty((ROWS * TURNS + 3, LANES)), np.empty(d.order + 1),
+    )  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Where the pass of a tile of one sample has come to."""
+
+    low: int  # the tile's first neuron
+    last: int  # the step behind the sample's last one
+    step: int  # the next step
+    i: int  # the next input
+    now: int  # the rows of the state, from this one
 
 
 @inlined_kernel
@@ -43,17 +106,18 @@ def _add_rows(state, now, w, first, second, low):
 
 
 @inlined_kernel
-def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, flags):
+def _advance(room, now, adding, w, row, low, propagator, bar):
     """Add a row of weights, if `adding`, then one step of all neurons of a tile.
 
-    state: rows now and now + 1 hold (I, u) before, the two others receive them after. The blocks
-    of LANES neurons of which one may spike go to `blocks`, their flags, a bit a neuron, to
+    Rows now and now + 1 of the state hold (I, u) before, the two others receive them after. The
+    blocks of LANES neurons of which one may spike go to `blocks`, their flags, a bit a neuron, to
     `flags`: without a branch, for which they are can not be predicted. Returns their number.
     """
+    state = room.state
     real = state.dtype.type
     after = 2 - now
-    a, c, b = real(propagators[step, 0]), real(propagators[step, 1]), real(propagators[step, 2])
-    c_bound, b_bound = real(propagators[step, 3]), real(propagators[step, 4])
+    a, c, b = real(propagator[0]), real(propagator[1]), real(propagator[2])
+    c_bound, b_bound = real(propagator[3]), real(propagator[4])
     bar = real(bar)
     n = 0
     for block in range(state.shape[1] // LANES):
@@ -67,24 +131,23 @@ def _advance(state, now, adding, w, row, low, propagators, step, bar, blocks, fl
         store(state, after + 1, j, u1)
         # a bound that overflowed may give NaN: that is flagged too
         bits = not_below(larger(u0, u1) + (c_bound * abs(i0) + b_bound * abs(u0)), bar)
-        blocks[n], flags[n] = block, bits
+        room.blocks[n], room.flags[n] = block, bits
         n += bits != 0
     return n
 
 
 @inlined_kernel
-def _quiet_steps(state, now, w, indices, i, low, steps, step, last, bar, states):
-    """Steps of a tile of one vector, in registers, up to the first in which a neuron may spike.
-
-    i: their first input. Returns that step, or last, and the first input that has not acted.
-    """
+def _quiet_steps(d, inputs, steps, output, room, place):
+    """Steps of a tile of one vector, in registers, up to the first in which a neuron may spike."""
+    state, states, now, low = room.state, output.states, place.now, place.low
     real = state.dtype.type
-    bar = real(bar)
+    bar = real(d.bar)
+    step, i = place.step, place.i
     current, potential = load(state, now, 0), load(state, now + 1, 0)
-    while step < last:
+    while step < place.last:
         i0, stop = current, steps.stop[step]
         for k in range(i, stop):
-            i0 = i0 + load(w, indices[k], low)
+            i0 = i0 + load(inputs.w, inputs.indices[k], low)
         if len(states) > 0:
             store(states, 2 * step, low, i0)
             store(states, 2 * step + 1, low, potential)
@@ -97,53 +160,271 @@ def _quiet_steps(state, now, w, indices, i, low, steps, step, last, bar, states)
         step += 1
     store(state, now, 0, current)
     store(state, now + 1, 0, potential)
-    return step, i
+    return Place(low, place.last, step, i, now)
+
+
+@inlined_kernel
+def _next_step(d, inputs, steps, room, place):
+    """All inputs of a step, then the step; returns how many blocks `_advance` found."""
+    indices, w, low, now, i = inputs.indices, inputs.w, place.low, place.now, place.i
+    stop = steps.stop[place.step]
+    row = steps.propagators[place.step]
+    while i + 2 < stop:
+        _add_rows(room.state, now, w, indices[i], indices[i + 1], low)
+        i += 2
+    if i + 1 < stop:
+        _add_row(room.state, now, w, indices[i], low)
+        i += 1
+    if i < stop:
+        return _advance(room, now, True, w, indices[i], low, row, d.bar)
+    # a number as a literal would have the inlined kernel compiled once more
+    return _advance(room, now, False, w, np.int32(0), low, row, d.bar)
+
+
+@inlined_kernel
+def _keep_states(states, room, place):
+    """The states at the start of a step, after its inputs."""
+    for block in range(room.state.shape[1] // LANES):
+        j = LANES * block
+        store(states, 2 * place.step, place.low + j, load(room.state, place.now, j))
+        store(states, 2 * place.step + 1, place.low + j, load(room.state, place.now + 1, j))
+
+
+@inlined_kernel
+def _flagged(room, n_blocks):
+    """Write the flagged neurons to `found`; returns their number."""
+    n = 0
+    for k in range(n_blocks):
+        bits = room.flags[k]
+        while bits != 0:
+            room.found[n] = LANES * room.blocks[k] + np.int64(trailing_zeros(bits))
+            n += 1
+            bits &= bits - np.uint64(1)
+    return n
+
+
+@inlined_kernel
+def _record(output, slot, at, j, time, current, decay):
+    """The record of a spike of neuron j of the tile, where there is room for it."""
+    if slot < len(output.spikes):
+        q = output.spikes[slot]
+        q.time, q.current, q.decay = time, current, decay
+        q.step, q.neuron = at.step, at.low + j
+
+
+@inlined_kernel
+def _record_piece(output, slot, i0, u0, length, rest):
+    """The piece that it ended, where pieces are kept."""
+    if slot < len(output.pieces):
+        piece = output.pieces[slot]
+        piece.current, piece.potential, piece.length, piece.rest = i0, u0, length, rest
+
+
+@inlined_kernel
+def _fire_lanes(d, at, room, first, n_found):
+    """`_fire` for up to LANES of the neurons found, from `first` on; returns the odd ones."""
+    lanes, state = room.lanes, room.state
+    n = min(LANES, n_found - first)
+    for lane in range(n):
+        j = room.found[first + lane]
+        lanes[I_BEFORE, lane] = state[at.before, j]
+        lanes[U_BEFORE, lane] = state[at.before + 1, j]
+        lanes[U_AFTER, lane] = state[at.after + 1, j]
+    theta = state.dtype.type(d.theta)
+    return _fire(d, theta, at.start, at.end, at.decay, n, lanes, room.firing)
+
+
+@inlined_kernel
+def _turns(room, lane):
+    """How many spikes `_fire` found of the neuron in a lane."""
+    n = 0
+    while (room.firing[n] >> np.uint64(lane)) & np.uint64(1) != 0:
+        n += 1
+    return n
+
+
+@inlined_kernel
+def _take_turns(d, output, at, room, lane, j, n_turns, slot):
+    """Record what `_fire` found of neuron j, in a lane, and its state after the step."""
+    lanes, state = room.lanes, room.state
+    real = state.dtype.type
+    i0, u0, row = lanes[I_BEFORE, lane], lanes[U_BEFORE, lane], 0
+    for turn in range(n_turns):
+        row = ROWS * turn
+        current = lanes[row + CURRENT, lane]
+        _record(
+            output, slot + turn, at, j, lanes[row + TIME, lane], current,
+            lanes[row + DECAY, lane],
+        )  # fmt: skip
+        _record_piece(
+            output, slot + turn, i0, u0, lanes[row + LENGTH, lane], lanes[row + REST, lane]
+        )
+        i0, u0 = current, d.reset
+    if n_turns > 0:
+        room.emitted[j] += n_turns
+        state[at.after, j] = real(lanes[row + END_CURRENT, lane])
+        state[at.after + 1, j] = real(lanes[row + END_POTENTIAL, lane])
+
+
+@inlined_kernel
+def _spike_at_the_end(d, output, at, room, j, n_spikes):
+    """The spike of neuron j under `none`, if it has one; returns n_spikes with it."""
+    state, i, u = room.state, at.after, at.after + 1
+    real = state.dtype.type
+    theta = real(d.theta)
+    if state[u, j] < theta:
+        return n_spikes
+    if room.emitted[j] == d.max_spikes:
+        room.suppressed[j] = 1
+        return n_spikes
+    room.emitted[j] += 1
+    state[u, j] = real(subtracted(d, np.float64(state[u, j])))
+    output.tallies[UNRESOLVED] += state[u, j] >= theta
+    _record(output, n_spikes, at, j, at.end, np.float64(state[i, j]), 1.0)
+    return n_spikes + 1
+
+
+@inlined_kernel
+def _walk(d, output, at, room, j, n_spikes):
+    """The spikes of neuron j, one after the other; returns n_spikes with them."""
+    state, emitted, i, u = room.state, room.emitted, at.after, at.after + 1
+    real = state.dtype.type
+    theta = real(d.theta)
+    walk = begin(
+        at.start, at.end, at.decay, np.float64(state[at.before, j]),
+        np.float64(state[at.before + 1, j]), np.float64(state[i, j]), np.float64(state[u, j]),
+    )  # fmt: skip
+    spiked = False
+    while True:
+        s, after = next_spike(d, walk, real(walk.u1) >= theta, room.scratch)
+        if s < 0.0:
+            if d.count_peaks != 0 and emitted[j] < d.max_spikes:
+                output.tallies[UNRESOLVED] += has_peak(
+                    d, d.theta, walk.i0, walk.u0, walk.rest, room.scratch
+                )
+            break
+        if emitted[j] == d.max_spikes:
+            room.suppressed[j] = 1
+            break
+        emitted[j] += 1
+        _record(output, n_spikes, at, j, after.time, after.i0, after.decay)
+        _record_piece(output, n_spikes, walk.i0, walk.u0, s, walk.rest)
+        n_spikes += 1
+        walk, spiked = after, True
+    if spiked:
+        state[i, j], state[u, j] = real(walk.i1), real(walk.u1)
+    return n_spikes
+
+
+@inlined_kernel
+def _spikes_of_step(d, output, at, room, n_found, n_spikes):
+    """The spikes of the neurons found, in a step; returns n_spikes with them."""
+    together = (
+        n_found >= FEW
+        and d.interpolation == DENSE
+        and (d.code == PS or (is_square(d) and at.decay > NEAR))
+    )
+    odd = np.uint64(0)
+    for k in range(n_found):
+        j, lane = room.found[k], k % LANES
+        if together and lane == 0:
+            odd = _fire_lanes(d, at, room, k, n_found)
+        if room.suppressed[j] != 0:
+            continue
+        if together and (odd >> np.uint64(lane)) & np.uint64(1) == 0:
+            n = _turns(room, lane)
+            if room.emitted[j] + n <= d.max_spikes and n_spikes + n <= len(output.spikes):
+                _take_turns(d, output, at, room, lane, j, n, n_spikes)
+                n_spikes += n
+                continue
+        if d.interpolation == NONE:
+            n_spikes = _spike_at_the_end(d, output, at, room, j, n_spikes)
+        else:
+            n_spikes = _walk(d, output, at, room, j, n_spikes)
+    return n_spikes
+
+
+@inlined_kernel
+def _tally(d, tallies, room, now, n_spikes):
+    """What a tile did; crossings that were not resolved are counted already."""
+    finite, n_capped, n_suppressed = True, 0, 0
+    for j in range(room.state.shape[1]):
+        finite = finite and np.isfinite(room.state[now, j]) and np.isfinite(room.state[now + 1, j])
+        n_capped += room.emitted[j] == d.max_spikes
+        n_suppressed += room.suppressed[j]
+    tallies[SPIKES], tallies[CAPPED], tallies[SUPPRESSED] = n_spikes, n_capped, n_suppressed
+    tallies[OVERFLOWED] = not finite
+
+
+@kernel
+def _forward_sample(d, inputs, steps, output, sample, tile, room):
+    """One tile of one sample; the first tile writes the table of steps.
+
+    Returns its number of spikes, for `call`.
+    """
+    first_input = inputs.offsets[sample]
+    if tile == 0:
+        merge(d, inputs.times, first_input, inputs.offsets[sample + 1], sample, steps)
+        tabulate(d, steps, sample, room.lanes)
+    here = Output(
+        output.spikes[sample, tile], output.pieces[sample, tile], output.tallies[:, sample, tile],
+        output.states,
+    )  # fmt: skip
+    here.tallies[UNRESOLVED] = 0
+    n_spikes = 0
+    first = steps.first[sample]
+    place = Place(tile * inputs.width, first + steps.count[sample], first, first_input, np.int64(0))
+    while place.step < place.last:
+        if room.state.shape[1] == LANES:
+            place = _quiet_steps(d, inputs, steps, here, room, place)
+            if place.step == place.last:
+                break
+        n_blocks = _next_step(d, inputs, steps, room, place)
+        if len(here.states) > 0:
+            _keep_states(here.states, room, place)
+        step = place.step
+        if n_blocks > 0:
+            at = step_at(d, steps, step, place.last, place.low, place.now)
+            n_found = _flagged(room, n_blocks)
+            n_spikes = _spikes_of_step(d, here, at, room, n_found, n_spikes)
+        place = Place(place.low, place.last, step + 1, steps.stop[step], 2 - place.now)
+    _tally(d, here.tallies, room, place.now, n_spikes)
+    return n_spikes
+
+
+def sample_address(d, inputs, steps, output):
+    """Address of `_forward_sample` for arguments of these types."""
+    room = room_for(d, inputs.w, 0)
+    return address_of(_forward_sample, d, inputs, steps, output, 0, 0, room)
 
 
 @parallel_kernel
-def forward(d, times, offsets, indices, w, width, steps, spikes, pieces, tallies, states, address):
+def forward(d, inputs, steps, output, address):
     """Simulate a batch of input spikes; returns its output spikes, sorted by (time, neuron).
 
-    Writes the table of steps. spikes (batch, tiles, capacity) receives the first `capacity`
-    spikes of each tile, in the order of their steps, neurons and times, and pieces, unless it is
-    empty, what they ended (what no gradient of dense output of `exact` reads). tallies (5,
-    batch, tiles), int64: how many spikes there were; how many neurons were at the cap, and at how
-    many it suppressed a spike; whether the state overflowed; how many crossings were not resolved.
-    states (2 steps, n_post), or empty: I and u at the start of every step, after its inputs.
-    address: of `sample_address`.
+    Writes the table of steps and the `Output`. address: of `sample_address`.
 
     Returns times, indices and offsets of the output spikes, and the totals of `_totals`. There are
     no spikes where the capacity was too small or a state overflowed.
     """
-    batch, n_tiles, capacity = spikes.shape
+    batch, n_tiles, capacity = output.spikes.shape
     for turn in prange(batch):
         sample = np.int64(turn)  # else compiled twice: a loop that became parallel counts unsigned
-        lanes = np.empty((ROWS * TURNS + 3, LANES))
-        room, counters = np.empty(4 * width, w.dtype), np.empty(4 * width, np.int32)
-        flags, scratch = np.empty(width + TURNS + 1, np.uint64), np.empty(d.order + 1)
         for tile in range(n_tiles):
-            low, high = tile * width, min((tile + 1) * width, w.shape[1])
-            n = high - low
-            call(address, (
-                d, times, offsets[sample], offsets[sample + 1], indices, w, low, high, steps,
-                sample, spikes[sample, tile], pieces[sample, tile], tallies[:, sample, tile],
-                states,
-                room[: 4 * n].reshape(4, n), counters[: 4 * n].reshape(4, n), flags, lanes,
-                scratch,
-            ))  # fmt: skip
-    totals, out_offsets = np.empty(6, np.int64), np.empty(batch + 1, np.int64)
-    _totals(tallies, steps.count, totals, out_offsets)
+            low, high = bounds(tile, inputs.width, inputs.w.shape[1])
+            room = room_for(d, inputs.w, high - low)
+            call(address, (d, inputs, steps, output, sample, tile, room))
+    totals, offsets = np.empty(6, np.int64), np.empty(batch + 1, np.int64)
+    _totals(output.tallies, steps.count, totals, offsets)
     valid = batch if totals[0] <= capacity and totals[3] < 0 else 0
-    out_times, out_indices = np.empty(out_offsets[valid]), np.empty(out_offsets[valid], np.int32)
+    times, indices = np.empty(offsets[valid]), np.empty(offsets[valid], np.int32)
     for turn in prange(valid):  # a name: with an expression Numba leaves the loop to one thread
         sample = np.int64(turn)
-        first, last = out_offsets[sample], out_offsets[sample + 1]
-        _collect_sample(d.duration, spikes[sample], tallies[0, sample], first,
-                        out_times[first:last], out_indices[first:last],
-                        np.zeros((last - first) // BUCKET + 2, np.int64),
-                        np.empty(last - first, np.int64),
-                        np.empty((1, last - first + LANES)))  # fmt: skip
-    return out_times, out_indices, out_offsets, totals
+        first, last = offsets[sample], offsets[sample + 1]
+        collect_sample(d.duration, output.spikes[sample], output.tallies[SPIKES, sample], first,
+                       times[first:last], indices[first:last],
+                       sorting_room(last - first))  # fmt: skip
+    return times, indices, offsets, totals
 
 
 @kernel
@@ -157,187 +438,12 @@ def _totals(tallies, counts, totals, offsets):
     for sample in range(len(counts)):
         offsets[sample + 1] = offsets[sample]
         for tile in range(tallies.shape[2]):
-            n = tallies[0, sample, tile]
+            n = tallies[SPIKES, sample, tile]
             offsets[sample + 1] += n
             totals[0] = max(totals[0], n)
-            totals[1] += tallies[1, sample, tile]
-            totals[2] += tallies[2, sample, tile]
-            totals[5] += tallies[4, sample, tile]
-            if tallies[3, sample, tile] != 0 and totals[3] < 0:
+            totals[1] += tallies[CAPPED, sample, tile]
+            totals[2] += tallies[SUPPRESSED, sample, tile]
+            totals[5] += tallies[UNRESOLVED, sample, tile]
+            if tallies[OVERFLOWED, sample, tile] != 0 and totals[3] < 0:
                 totals[3] = sample
         totals[4] += counts[sample]
-
-
-@kernel
-def _forward_sample(d, times, i, behind, indices, w, low, high, steps, sample, spikes, pieces,
-                    tallies, states, state, counters, flags, lanes, scratch):  # fmt: skip
-    """One tile of one sample with inputs i .. behind - 1; the first tile writes the table of steps.
-
-    The last five arrays are scratch. Returns tallies[0], for `call`.
-    """
-    if low == 0:
-        merge(d, times, i, behind, sample, steps)
-        tabulate(d, steps, sample, lanes)
-    state[:] = 0
-    counters[:] = 0
-    emitted, suppressed, blocks, found = counters[0], counters[1], counters[2], counters[3]
-    firing = flags[len(flags) - TURNS - 1 :]
-    n = high - low
-    real = w.dtype.type
-    theta = real(d.theta)
-    delta = d.theta - d.reset
-    n_spikes, n_unresolved = 0, 0
-    first = steps.first[sample]
-    last = first + steps.count[sample]
-    # numbers as literals would have the inlined kernels compiled once more
-    now, nothing = np.int64(0), np.int32(0)
-    following = first
-    while following < last:
-        if n == LANES:
-            following, i = _quiet_steps(
-                state, now, w, indices, i, low, steps, following, last, d.bar, states
-            )
-            if following == last:
-                break
-        step = following
-        following += 1
-        stop = steps.stop[step]
-        while i + 2 < stop:
-            _add_rows(state, now, w, indices[i], indices[i + 1], low)
-            i += 2
-        if i + 1 < stop:
-            _add_row(state, now, w, indices[i], low)
-            i += 1
-        if i < stop:
-            n_blocks = _advance(
-                state, now, True, w, indices[i], low, steps.propagators, step, d.bar, blocks, flags
-            )
-            i += 1
-        else:
-            n_blocks = _advance(
-                state, now, False, w, nothing, low, steps.propagators, step, d.bar, blocks, flags
-            )
-        if len(states) > 0:
-            for block in range(n // LANES):
-                j = LANES * block
-                store(states, 2 * step, low + j, load(state, now, j))
-                store(states, 2 * step + 1, low + j, load(state, now + 1, j))
-        before, now = now, 2 - now
-        if n_blocks == 0:
-            continue
-        start, end = steps.start[step], step_end(d, steps, step, last)
-        n_found = 0
-        for k in range(n_blocks):
-            bits = flags[k]
-            while bits != 0:
-                found[n_found] = LANES * blocks[k] + np.int64(trailing_zeros(bits))
-                n_found += 1
-                bits &= bits - np.uint64(1)
-        b_whole = steps.propagators[step, 2]
-        together = (
-            n_found >= FEW
-            and d.interpolation == DENSE
-            and (d.code == PS or (is_square(d) and b_whole > NEAR))
-        )
-        odd = np.uint64(0)
-        for k in range(n_found):
-            j = found[k]
-            lane = k % LANES
-            if together and lane == 0:
-                m = min(LANES, n_found - k)
-                for other in range(m):
-                    lanes[0, other] = state[before, found[k + other]]
-                    lanes[1, other] = state[before + 1, found[k + other]]
-                    lanes[2, other] = state[now + 1, found[k + other]]
-                odd = _fire(d, theta, start, end, b_whole, m, lanes, firing)
-            if suppressed[j] != 0:
-                continue
-            if together and (odd >> np.uint64(lane)) & np.uint64(1) == 0:
-                m = 0
-                while (firing[m] >> np.uint64(lane)) & np.uint64(1) != 0:
-                    m += 1
-                if emitted[j] + m <= d.max_spikes and n_spikes + m <= len(spikes):
-                    for turn in range(m):
-                        row = ROWS * turn + 3
-                        q = spikes[n_spikes]
-                        q.time, q.step, q.neuron = lanes[row, lane], step, low + j
-                        q.current, q.decay = lanes[row + 1, lane], lanes[row + 2, lane]
-                        if len(pieces) > 0:
-                            piece = pieces[n_spikes]
-                            piece.current, piece.potential = lanes[0, lane], lanes[1, lane]
-                            piece.length, piece.rest = lanes[row + 5, lane], lanes[row + 6, lane]
-                            lanes[0, lane], lanes[1, lane] = lanes[row + 1, lane], d.reset
-                        n_spikes += 1
-                    if m > 0:
-                        emitted[j] += m
-                        row = ROWS * (m - 1) + 3
-                        state[now, j] = real(lanes[row + 3, lane])
-                        state[now + 1, j] = real(lanes[row + 4, lane])
-                    continue
-            i0, u0 = np.float64(state[before, j]), np.float64(state[before + 1, j])
-            i1, u1 = np.float64(state[now, j]), np.float64(state[now + 1, j])
-            if d.interpolation == NONE:
-                if state[now + 1, j] < theta:
-                    continue
-                if emitted[j] == d.max_spikes:
-                    suppressed[j] = 1
-                    continue
-                emitted[j] += 1
-                state[now + 1, j] = real(u1 - delta)
-                n_unresolved += state[now + 1, j] >= theta
-                if n_spikes < len(spikes):
-                    q = spikes[n_spikes]
-                    q.time, q.current, q.step, q.neuron = end, i1, step, low + j
-                    q.decay = 1.0
-                n_spikes += 1
-                continue
-            h, elapsed, b1, spiked = end - start, 0.0, b_whole, False
-            rest = h
-            while True:
-                s, a, c, b = first_spike(
-                    d, d.interpolation, d.theta, i0, u0, rest, u1, b1, real(u1) >= theta,
-                    scratch,
-                )  # fmt: skip
-                if s < 0.0:
-                    if d.count_peaks != 0 and emitted[j] < d.max_spikes:
-                        n_unresolved += has_peak(d, d.theta, i0, u0, rest, scratch)
-                    break
-                if emitted[j] == d.max_spikes:
-                    suppressed[j] = 1
-                    break
-                emitted[j] += 1
-                spiked = True
-                elapsed = min(elapsed + s, h) if s < rest else h
-                if n_spikes < len(spikes):
-                    q = spikes[n_spikes]
-                    q.time = min(start + elapsed, end) if s < rest else end
-                    q.current, q.step, q.neuron = a * i0, step, low + j
-                if n_spikes < len(pieces):
-                    piece = pieces[n_spikes]
-                    piece.current, piece.potential, piece.length, piece.rest = i0, u0, s, rest
-                i0, u0, rest = a * i0, d.reset, h - elapsed
-                a, c, b1 = remaining_propagator(d, rest, b1, b)
-                i1, u1 = a * i0, c * i0 + b1 * u0
-                if n_spikes < len(spikes):
-                    spikes[n_spikes].decay = b1
-                n_spikes += 1
-            if spiked:
-                state[now, j], state[now + 1, j] = real(i1), real(u1)
-    finite, n_capped, n_suppressed = True, 0, 0
-    for j in range(n):
-        finite = finite and np.isfinite(state[now, j]) and np.isfinite(state[now + 1, j])
-        n_capped += emitted[j] == d.max_spikes
-        n_suppressed += suppressed[j]
-    tallies[0], tallies[1], tallies[2], tallies[3] = n_spikes, n_capped, n_suppressed, not finite
-    tallies[4] = n_unresolved
-    return n_spikes
-
-
-def sample_address(d, steps, dtype):
-    """Address of `_forward_sample` for weights of this dtype."""
-    numbers, reals = np.empty((2, 2), np.int64), np.empty((0, 0), dtype)
-    return address_of(
-        _forward_sample, d, np.empty(0), 0, 0, np.empty(0, np.int32), reals, 0, 0, steps, 0,
-        np.empty(0, SPIKE), np.empty(0, PIECE), numbers[:, 0], reals, reals,
-        np.empty((0, 0), np.int32), np.empty(0, np.uint64), np.empty((0, 0)), np.empty(0),
-    )  # fmt: skip

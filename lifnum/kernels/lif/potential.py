@@ -4,14 +4,17 @@ import numpy as np
 from numba import prange
 
 from lifnum.compiler import kernel, parallel_kernel
+from lifnum.kernels.lif.dynamics import SPIKES
 from lifnum.kernels.steps import step_end
 from lifnum.methods.interpolation import LINEAR, NONE
 from lifnum.methods.propagators import propagator
 
 
 @parallel_kernel
-def membrane_potential(d, steps, spikes, pieces, counts, states, times, u):
+def membrane_potential(d, steps, output, times, u):
     """Fill u (batch, n_post, times) with the membrane potential, right-continuous at spikes."""
+    spikes, pieces, states = output.spikes, output.pieces, output.states
+    counts = output.tallies[SPIKES]
     for sample in prange(len(steps.count)):
         first = steps.first[sample]
         last = first + steps.count[sample]

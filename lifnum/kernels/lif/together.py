@@ -17,9 +17,13 @@ from lifnum.kernels.vectors import (
 )
 from lifnum.methods.propagators import PS, series_growth, significant_order, square_propagator
 
-ROWS = 7  # of a turn of `_fire`: time, I, decay to the end, (I, u) there, piece's length and rest
+# Rows of a turn of `fire`: the spike's time, I and decay to the end of the step, (I, u) there, and
+# the length and rest of the piece that it ended; behind the rows of (I, u) before and u after.
+ROWS = 7
+TIME, CURRENT, DECAY, END_CURRENT, END_POTENTIAL, LENGTH, REST = range(3, 3 + ROWS)
+I_BEFORE, U_BEFORE, U_AFTER = range(3)
 MAX_NEWTON = 8  # a neuron that takes more is followed alone
-TURNS = 8  # spikes of a neuron in a step that `_fire` finds; one with more is followed alone
+TURNS = 8  # spikes of a neuron in a step that `fire` finds; one with more is followed alone
 
 
 @inlined_kernel
