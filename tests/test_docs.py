@@ -136,6 +136,9 @@ class Small:
         traces = [self.trace(path) for path in args.trace]
         rest = [word for word in rest if word not in args.trace]
         small = ["--limit-test", "2"] + (["--gradients", "1"] if args.gradients else [])
+        if args.dt and len(args.dt) > 2:  # as written, the grid is only made
+            cli.grid(args.methods, args.orders, args.dt, args.interpolation)
+            small += ["--dt", *map(str, args.dt[:2])]
         succeed("lifnum.evaluate", [*traces, *rest, *small])
 
     def trace(self, path):
