@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 
 DOCS = ROOT / "docs"
 
+NEEDS = {"tools": ("torch", "nir")}  # page -> packages of an extra that its code needs
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 BLOCK = re.compile(r"^(?P<fence>`{3,})(?P<kind>[^\n]*)\n(?P<body>.*?)^(?P=fence)$", re.S | re.M)
@@ -137,7 +138,7 @@ class Small:
         rest = [word for word in rest if word not in args.trace]
         small = ["--limit-test", "2"] + (["--gradients", "1"] if args.gradients else [])
         if args.dt and len(args.dt) > 2:  # as written, the grid is only made
-            cli.grid(args.methods, args.orders, args.dt, args.interpolation)
+            options.grid(args.methods, args.orders, args.dt, args.interpolation)
             small += ["--dt", *map(str, args.dt[:2])]
         succeed("lifnum.evaluate", [*traces, *rest, *small])
 
@@ -218,6 +219,8 @@ def study(tmp_path_factory):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_and_commands_of_a_page_run(page, study, in_tmp):
+    for module in NEEDS.get(page.stem, ()):
+        pytest.importorskip(module)
     shutil.copytree(DOCS, "docs", ignore=lambda _, names: [n for n in names if n[-3:] != ".h5"])
     run, namespace, said = Small(study), {}, io.StringIO()
     for kind, body in blocks(page):
