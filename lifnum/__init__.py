@@ -3,9 +3,21 @@
 from lifnum._version import __version__
 from lifnum.errors import SimulationError
 from lifnum.network import Network
+from lifnum.neurons import models
 from lifnum.neurons.lif import Neuron
+from lifnum.neurons.model import Model
 from lifnum.runs.configuration import load
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
 
-__all__ = ["Network", "Neuron", "Scheme", "SimulationError", "SpikeTrains", "__version__", "load"]
+__all__ = [
+    "Model",
+    "Network",
+    "Neuron",
+    "Scheme",
+    "SimulationError",
+    "SpikeTrains",
+    "__version__",
+    "load",
+    "models",
+]

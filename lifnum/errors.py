@@ -16,12 +16,12 @@ class DeviceError(ValueError):
     """No GPU can be used; the message says whether GPU, driver or package is what is wrong."""
 
 
-class TraceError(ValueError):
-    """A trace that can not be read or written; the message is one line that names the file."""
-
-
 class SimulationError(ArithmeticError):
     """A state or gradient overflowed; the message names layer and sample."""
+
+
+class TraceError(ValueError):
+    """A trace that can not be read or written; the message is one line that names the file."""
 
 
 def _positive(name, value):

@@ -9,7 +9,9 @@ from lifnum.cuda.device import require as require_gpu
 from lifnum.cuda.device import to_device, to_host
 from lifnum.errors import SimulationError, _is_integer, _positive
 from lifnum.layer import Layer, write_weights
+from lifnum.model_layer import ModelLayer
 from lifnum.neurons.lif import Neuron
+from lifnum.neurons.model import Model
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
@@ -84,6 +86,8 @@ class Network:
         self._scheme, self._duration, self._device = scheme, float(duration), device
         self._ready = False  # whether there is a forward pass for backward
         kind = self._device_layer(device)
+        if device != "cpu" and any(isinstance(neuron, Model) for _, neuron in layers):
+            raise ValueError(f"device is {device!r}; accepted: 'cpu' for a Model")
         self.layers = []
         copied = []
         for k, (given, neuron) in enumerate(layers):
@@ -115,7 +119,10 @@ class Network:
                     RuntimeWarning,
                     stacklevel=2,
                 )
-            rounding = scheme.rounding(neuron, self.duration, weights.dtype)
+            is_model = isinstance(neuron, Model)  # whose state is float64
+            rounding = 0.0
+            if not is_model:
+                rounding = scheme.rounding(neuron, self.duration, weights.dtype)
             if rounding > MAX_ROUNDING:
                 warnings.warn(
                     f"dt {scheme.dt:g} is too fine for {weights.dtype}: rounding may move the "
@@ -124,7 +131,8 @@ class Network:
                     RuntimeWarning,
                     stacklevel=2,
                 )
-            self.layers.append(kind(weights, neuron, scheme, self.duration))
+            one = ModelLayer if is_model else kind
+            self.layers.append(one(weights, neuron, scheme, self.duration))
         if copied:
             warnings.warn(
                 f"weights of layer {', '.join(copied)} are not C-contiguous and writable: the "
@@ -363,6 +371,27 @@ class Network:
         IndexError
             No such layer.
         """
+        return self._query(spikes, times, layer, lambda one, times: one.potential(times))
+
+    def state(self, spikes, times, variable, layer=0):
+        """As `potential`, for any variable of the state of a layer of a Model; "u" of a Neuron.
+
+        Raises
+        ------
+        ValueError
+            A variable that the neurons do not have; and as `potential`.
+        """
+
+        def ask(one, times):
+            if isinstance(one, ModelLayer):
+                return one.state(times, variable)
+            if variable != "u":
+                raise ValueError(f"variable is {variable!r}; accepted: 'u' for a layer of Neuron")
+            return one.potential(times)
+
+        return self._query(spikes, times, layer, ask)
+
+    def _query(self, spikes, times, layer, ask):
         self._accept(spikes)
         times = np.array(times)
         if times.ndim > 1 or (times.size and times.dtype.kind not in "fiu"):
@@ -382,16 +411,18 @@ class Network:
             spikes = spikes.host()
         # layers of its own: a query leaves the last forward pass as it is
         layers = [
-            Layer(one.weights, one.neuron, self.scheme, self.duration)
+            (ModelLayer if isinstance(one.neuron, Model) else Layer)(
+                one.weights, one.neuron, self.scheme, self.duration
+            )
             for one in self.layers[: range(n)[layer] + 1]
         ]
         self._forward(layers, spikes, False, True)
-        return layers[-1].potential(times)
+        return ask(layers[-1], times)
 
 
 def _pairs(layers):
-    """The list of (weights, Neuron), or a ValueError that says what it is instead."""
-    accepted = "accepted: a list of one (weights, Neuron) a layer"
+    """The list of (weights, neuron), or a ValueError that says what it is instead."""
+    accepted = "accepted: a list of one (weights, Neuron or Model) a layer"
     try:
         layers = [tuple(one) for one in layers]
     except TypeError:
@@ -399,7 +430,7 @@ def _pairs(layers):
     if not layers:
         raise ValueError(f"layers is empty; {accepted}, at least one")
     for k, one in enumerate(layers):
-        if len(one) != 2 or not isinstance(one[1], Neuron):
+        if len(one) != 2 or not isinstance(one[1], (Neuron, Model)):
             held = ", ".join(type(part).__name__ for part in one[:3])
             raise ValueError(f"layers[{k}] holds {held or 'nothing'}; {accepted}")
     return layers

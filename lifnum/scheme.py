@@ -1,15 +1,18 @@
 """Scheme: how neurons are integrated and differentiated. Strings and options end here."""
 
 import math
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
 from lifnum.errors import _is_integer, _positive
+from lifnum.kernels.general.engine import OVERSHOOTS
 from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods import propagators
 from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
+from lifnum.neurons.model import Model
 
 GRADIENTS = ("adjusted", "piggyback")
 
@@ -33,6 +36,13 @@ class Scheme:
     gradient : {"adjusted", "piggyback"}, optional
         The exact adjoint of the computation, or the analytical adjoint on the numerical
         trajectory. Default: adjusted; piggyback where interpolation is none.
+    tolerance : float, optional
+        Instead of an order of ps, for models: each step of each neuron takes as many terms as
+        this relative size of the last two needs. At least 4 eps.
+    overshoot : {"again", "several", "lose"}
+        What a model's neuron does under interpolation none that is still above its threshold
+        after a spike: spike at the next grid point; at once as often as resets fit; or be silent
+        until it has been below.
 
     Raises
     ------
@@ -45,6 +55,8 @@ class Scheme:
     dt: float | None = None
     interpolation: str = "dense"
     gradient: str | None = None
+    tolerance: float | None = None
+    overshoot: str = "again"
 
     def __post_init__(self):
         def refuse(name, accepted):
@@ -63,7 +75,16 @@ class Scheme:
         if self.gradient == "adjusted" and self.interpolation == "none":
             refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
         fixed_order = propagators.METHODS[self.method][1]
-        if self.method == "ps":
+        if self.overshoot not in OVERSHOOTS:
+            refuse("overshoot", ", ".join(OVERSHOOTS))
+        if self.tolerance is not None:
+            least = 4.0 * np.finfo(np.float64).eps
+            real = isinstance(self.tolerance, numbers.Real)
+            if self.method != "ps" or not real or not least <= self.tolerance < 1.0:
+                refuse("tolerance", f"None, or from {least:.2g} to 1 for method 'ps'")
+            if self.order is not None:
+                refuse("order", "none beside a tolerance")
+        elif self.method == "ps":
             if not _is_integer(self.order) or not 1 <= self.order <= propagators.MAX_ORDER:
                 refuse("order", f"an integer from 1 to {propagators.MAX_ORDER} for method 'ps'")
         elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
@@ -78,7 +99,9 @@ class Scheme:
     @property
     def label(self):
         """Short name for files and legends, such as ``ps3-dt0.01-linear``."""
-        parts = [self.method + (str(self.order) if self.method == "ps" else "")]
+        parts = [self.method + (str(self.order or "") if self.method == "ps" else "")]
+        if self.tolerance is not None:
+            parts.append(f"tolerance{self.tolerance:g}")
         if self.dt is not None:
             parts.append(f"dt{self.dt:g}")
         if self.interpolation != "dense":
@@ -87,6 +110,8 @@ class Scheme:
             parts.append("piggyback")
         if self.interpolation == "linear" and self.gradient == "piggyback":
             parts.append("piggyback")
+        if self.overshoot != "again":
+            parts.append(self.overshoot)
         return "-".join(parts)
 
     @property
@@ -99,6 +124,12 @@ class Scheme:
 
     def dynamics(self, neuron, duration, dtype):
         """The numbers that the kernels take for a layer of these neurons."""
+        for name, default in (("tolerance", None), ("overshoot", "again")):
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; accepted: {default!r} for a layer of "
+                    "Neuron, as only a Model takes another"
+                )
         method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
         interpolation = INTERPOLATIONS.get(self.interpolation)
         if interpolation not in (NONE, LINEAR, DENSE):
@@ -131,7 +162,7 @@ class Scheme:
 
     def is_stable(self, neuron, duration):
         """Whether no decay of the neuron grows over a full step of the grid."""
-        if self.dt is None:
+        if self.dt is None or isinstance(neuron, Model):
             return True
         method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
         a, _, b = propagators.propagator(method, min(self.dt, duration))

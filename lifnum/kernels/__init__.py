@@ -1,1 +1,1 @@
-"""Compiled loops over steps, neurons and samples."""
+"""Compiled passes over many neurons."""

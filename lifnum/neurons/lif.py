@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lifnum.errors import _is_integer, _positive
+from lifnum.neurons.model import Model
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,23 @@ class Neuron:
             _positive(name, getattr(self, name))
         if not _is_integer(self.max_spikes) or self.max_spikes < 1:
             raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
+
+
+def lif(*, time_unit=1.0, max_spikes=1000, **parameters):
+    """Current-based leaky integrate-and-fire neuron (Bacho & Chu 2023).
+
+    dI/dt = -I / tau_s;  du/dt = -u / tau + I + current;  u >= theta: u -> u - delta_theta.
+
+    Parameters (times in ms): tau_s 5, tau 10; theta 1, delta_theta 1; current 0 (1/ms). It is
+    what `lifnum.Neuron` is, by the general engine.
+    """
+    return Model(
+        name="lif",
+        equations={"u": "-u/tau + I + current", "I": "-I/tau_s"},
+        parameters={"tau_s": 5.0, "tau": 10.0, "theta": 1.0, "delta_theta": 1.0, "current": 0.0},
+        input="I",
+        threshold=("u", "theta"),
+        reset={"u": "u - delta_theta"},
+        time_unit=time_unit,
+        max_spikes=max_spikes,
+    ).with_parameters(**parameters)

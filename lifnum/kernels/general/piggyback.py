@@ -1,0 +1,133 @@
+"""The analytical adjoint of one neuron on its numerical trajectory.
+
+Between events the adjoint is carried by the true flow, a power series to rounding, from the
+numerical states; at spikes and inputs it jumps as the adjoint of the differential equation does.
+"""
+
+from lifnum.compiler import call, kernel
+from lifnum.kernels.general.engine import (
+    AT,
+    END,
+    FIRST_STAGE,
+    LAM,
+    MAX_CUTS,
+    RATE_AT,
+    SLOPE,
+    TRUE,
+    UNIT,
+)
+from lifnum.kernels.general.flow import prepare, state_at
+from lifnum.kernels.general.walk import CLOCKED, ENDED, FIRED, copy
+from lifnum.methods.taylor import series_at, series_expand, series_expand_all, series_pull
+
+TRUE_TOLERANCE = 1e-14
+
+MOST_PARTS = 256  # of one numerical piece
+
+
+@kernel
+def true_pull(e, p, y, length, room, r, parts, tally):
+    """Row LAM from the end to the start of a piece of the true flow from y.
+
+    parts (MOST_PARTS, n + 2) is scratch. Where the true flow leaves all bounds the adjoint is 0.
+    """
+    for i in range(e.n):
+        room[TRUE, i] = y[i]
+    rest, n = length, 0
+    while rest > 0.0:
+        h, cuts = rest, 0
+        order = series_expand(e, p, room[TRUE], h, 0, TRUE_TOLERANCE, r, room)
+        while order < 0 and cuts < MAX_CUTS:
+            cuts += 1
+            h = rest * 0.5**cuts
+            order = series_expand(e, p, room[TRUE], h, 0, TRUE_TOLERANCE, r, room)
+        if order < 0 or n == len(parts):
+            tally[0] += 1
+            for i in range(e.n):
+                room[LAM, i] = 0.0
+            return
+        for i in range(e.n):
+            parts[n, i] = room[TRUE, i]
+        parts[n, e.n], parts[n, e.n + 1] = h, order
+        n += 1
+        series_at(e, r, order, 1.0, room[TRUE])
+        rest = rest - h if cuts > 0 else 0.0
+    first = FIRST_STAGE + 2 * max(len(e.b), 1)
+    for k in range(n - 1, -1, -1):
+        h, order = parts[k, e.n], int(parts[k, e.n + 1])
+        series_expand_all(e, p, parts[k], h, order, r)
+        series_pull(e, r, order, 1.0, h, room[LAM], room, first, room[LAM])
+
+
+@kernel
+def event_back(e, p, e_q, crosses, room, tally):
+    """Row LAM over a spike of the state in row AT; returns the derivative by the event's time.
+
+    crosses: the spike is where the threshold is reached, else it moves with what lifted the state.
+    """
+    v, lam = e.v, room[LAM]
+    call(e.field, (p, room[AT], room[SLOPE]))
+    slope = room[SLOPE, v]
+    if not e.has_reset:
+        if not crosses:
+            return e_q
+        if slope > 0.0:
+            lam[v] -= e_q / slope
+        else:
+            tally[0] += 1
+        return 0.0
+    call(e.reset, (p, room[AT], room[END]))
+    call(e.field, (p, room[END], room[RATE_AT]))
+    sigma = e_q
+    for i in range(e.n):
+        sigma -= lam[i] * room[RATE_AT, i]
+    call(e.reset_transpose, (p, room[AT], lam, room[UNIT]))
+    copy(e, room, UNIT, LAM)
+    for i in range(e.n):
+        sigma += lam[i] * room[SLOPE, i]
+    if not crosses:
+        return sigma
+    if slope > 0.0:
+        lam[v] -= sigma / slope
+    else:
+        tally[0] += 1
+    return 0.0
+
+
+@kernel
+def interval_piggyback(e, p, theta, first, last, pieces, d_times, room, r, parts, tally):
+    """As `walk.interval_back`, for the analytical adjoint: the derivative by the start alone."""
+    start = 0.0
+    for k in range(last - 1, first - 1, -1):
+        y, h, s = pieces.state[k], pieces.length[k, 0], pieces.length[k, 1]
+        q, order, kind = pieces.spike[k], pieces.order[k], pieces.kind[k]
+        if kind in (FIRED, CLOCKED):
+            for i in range(e.n):
+                room[AT, i] = y[i]
+            start += event_back(e, p, d_times[q], kind == CLOCKED, room, tally)
+            continue
+        if q >= 0:
+            prepare(e, p, y, h, order, r)
+            state_at(e, p, y, h, s, order, room, r, room[AT])
+            room[AT, e.v] = theta
+            if kind == ENDED:  # nothing was reset: the piece goes on
+                true_pull(e, p, room[AT], h - s, room, r, parts, tally)
+            event_back(e, p, d_times[q], True, room, tally)
+            true_pull(e, p, y, s, room, r, parts, tally)
+        else:
+            true_pull(e, p, y, h, room, r, parts, tally)
+    return start
+
+
+@kernel
+def input_back(e, p, y, variable, jump, room):
+    """dL/dt of an input after which the state is y, from row LAM: lam . (f before - f after)."""
+    for i in range(e.n):
+        room[AT, i] = y[i]
+    room[AT, variable] -= jump
+    call(e.field, (p, room[AT], room[SLOPE]))
+    call(e.field, (p, y, room[RATE_AT]))
+    total = 0.0
+    for i in range(e.n):
+        total += room[LAM, i] * (room[SLOPE, i] - room[RATE_AT, i])
+    return total

@@ -1,0 +1,93 @@
+"""Power series (Parker & Sochacki 1996; Stewart & Bair 2009), of fixed or adaptive order.
+
+r holds Taylor coefficients with the powers of the planned length h inside, so that the state after
+s is their polynomial at x = s / h.
+"""
+
+from lifnum.compiler import call, kernel
+from lifnum.kernels.general.engine import MAX_ORDER, SCALE
+
+NOT_CONVERGED = -1
+
+
+@kernel
+def series_expand(e, p, y, h, order, tolerance, r, room):
+    """Coefficients of the state; the order used, or NOT_CONVERGED.
+
+    With a tolerance > 0 terms are added until two in turn are at most that times the largest
+    term of their variable so far, the state's own value included.
+    """
+    for i in range(e.n):
+        r[i, 0] = y[i]
+    if not tolerance > 0.0:
+        for k in range(order):
+            call(e.term, (p, r, k, h))
+        return order
+    for i in range(e.n):
+        room[SCALE, i] = abs(y[i])
+    small = 0
+    for k in range(MAX_ORDER):
+        call(e.term, (p, r, k, h))
+        fine = True
+        for i in range(e.n):
+            size = abs(r[i, k + 1])
+            fine = fine and size <= tolerance * room[SCALE, i]
+            room[SCALE, i] = max(room[SCALE, i], size)
+        small = small + 1 if fine else 0
+        if small == 2:
+            return k + 1
+    return NOT_CONVERGED
+
+
+@kernel
+def series_expand_all(e, p, y, h, order, r):
+    """Coefficients of the state and, below the order, of the field's Jacobian."""
+    for i in range(e.n):
+        r[i, 0] = y[i]
+    for k in range(order):
+        call(e.jacobian_term, (p, r, k, h))
+
+
+@kernel
+def series_at(e, r, order, x, out):
+    for i in range(e.n):
+        total = 0.0
+        for k in range(order, -1, -1):
+            total = total * x + r[i, k]
+        out[i] = total
+
+
+@kernel
+def series_rate(e, r, order, x, h, out):
+    """out = d/ds of the state at x = s / h."""
+    for i in range(e.n):
+        total = 0.0
+        for k in range(order, 0, -1):
+            total = total * x + k * r[i, k]
+        out[i] = total / h
+
+
+@kernel
+def series_pull(e, r, order, x, h, lam, room, first, out):
+    """out = (derivative of the state at x by y)^T lam, after `series_expand_all`; out may be lam.
+
+    y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose derivative by the state's j-th
+    is coefficient k - j of the Jacobian: that recurrence backwards, in the rows from `first`.
+    """
+    power = 1.0
+    for k in range(order + 1):
+        for i in range(e.n):
+            room[first + i, k] = lam[i] * power
+        power *= x
+    for k in range(order - 1, -1, -1):
+        step = h / (k + 1)
+        for m in range(len(e.entries)):
+            weight = step * room[first + e.entries[m, 0], k + 1]
+            to, row = first + e.entries[m, 1], e.entries[m, 2]
+            if e.entries[m, 3] != 0:
+                room[to, k] += r[row, 0] * weight
+            else:
+                for j in range(k + 1):
+                    room[to, j] += r[row, k - j] * weight
+    for i in range(e.n):
+        out[i] = room[first + i, 0]

@@ -1,0 +1,251 @@
+"""A dense layer of neurons given by equations: `Layer`'s interface over the general passes."""
+
+import numpy as np
+
+from lifnum.errors import SimulationError
+from lifnum.kernels.general import engine, passes
+from lifnum.kernels.general.source import Source, address
+from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
+from lifnum.kernels.steps import grid_steps
+from lifnum.methods.interpolation import INTERPOLATIONS
+from lifnum.methods.runge_kutta import TABLEAUS, tableau
+from lifnum.spikes import SpikeTrains
+
+FAMILIES = {"ps": engine.SERIES, "exponential-euler": engine.EXPONENTIAL}
+
+FORWARD = {
+    engine.STAGES: ("field", "field_along", "reset"),
+    engine.SERIES: ("term", "reset"),
+    engine.EXPONENTIAL: ("field", "diagonal", "reset"),
+}
+
+BACKWARD = {
+    engine.STAGES: ("field_transpose", "reset_transpose"),
+    engine.SERIES: ("field", "jacobian_term", "reset_transpose"),
+    engine.EXPONENTIAL: ("field_transpose", "diagonal_transpose", "reset_transpose"),
+}
+
+PIGGYBACK = ("field", "term", "jacobian_term", "reset_transpose")
+
+METHODS = (*TABLEAUS, *FAMILIES)
+
+
+def check_scheme(scheme, model):
+    """Raise ValueError for what models are not simulated or differentiated with."""
+    name = model.name
+    if isinstance(scheme.method, str) and scheme.method not in METHODS:
+        why = "the solution is not known" if scheme.method == "exact" else "it is not explicit"
+        raise ValueError(
+            f"method is {scheme.method!r} for {name}: {why}; accepted: {', '.join(METHODS)}"
+        )
+    if model.refractory > 0.0:
+        raise ValueError(f"refractory is {model.refractory!r} for {name}; accepted: 0")
+
+
+class ModelLayer:
+    """A dense layer of `Model` neurons and what its last forward pass left.
+
+    The state is float64 whatever the type of the weights. Attributes are those of `Layer`.
+    """
+
+    def __init__(self, weights, model, scheme, duration):
+        check_scheme(scheme, model)
+        self._weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
+        self.neuron = model
+        self.spikes = None
+        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
+        self.gradient_norm = 0.0
+        n_post = weights.shape[1]
+        if model.n_neurons not in (None, n_post):
+            raise ValueError(
+                f"parameters of {model.name} have {model.n_neurons} entries; accepted: numbers, "
+                f"or arrays of length {n_post}, one entry a neuron"
+            )
+        self._source = source = Source(model)
+        graph, nodes = model._graph, model._nodes
+        *start, bar = graph.evaluate([*nodes["initial"], nodes["threshold"]], model.parameters)
+        self._starts = np.empty((n_post, source.n))
+        for k, value in enumerate(start):
+            self._starts[:, k] = value
+        self._thresholds = np.empty(n_post)
+        self._thresholds[:] = bar
+        self._p = source.parameters(model, n_post)
+        family = FAMILIES.get(scheme.method, engine.STAGES)
+        a, b = np.zeros((0, 0)), np.zeros(0)
+        if family == engine.STAGES:
+            a, b = tableau(*TABLEAUS[scheme.method])
+        positive, negative = model.input_indices
+        self.engine = engine.Engine(
+            n=source.n,
+            v=model.threshold_index,
+            family=family,
+            order=int(scheme.order or 0) if scheme.method == "ps" else 0,
+            tolerance=float(scheme.tolerance or 0.0),
+            a=a,
+            b=b,
+            entries=source.entries,
+            n_rows=source.n_rows,
+            interpolation=INTERPOLATIONS[scheme.interpolation],
+            has_reset=bool(model.reset),
+            positive=positive,
+            negative=negative,
+            overshoot=engine.OVERSHOOTS[scheme.overshoot],
+            max_spikes=model.max_spikes,
+            dt=float(scheme.dt),
+            n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
+            duration=float(duration),
+            **dict.fromkeys(
+                ("field", "field_along", "field_transpose", "diagonal", "diagonal_transpose",
+                 "reset", "reset_transpose", "term", "jacobian_term"), 0,
+            ),
+        )  # fmt: skip
+        self._need(FORWARD[family])
+        self._n_rooms = engine.rows(self.engine)
+        self._capacity = min(8, model.max_spikes)
+        self._n_pieces = 2 * passes.SEGMENT
+        self._run = None
+
+    def _need(self, names):
+        """Compile functions of the model that the engine does not have yet."""
+        missing = [name for name in names if getattr(self.engine, name) == 0]
+        if missing:
+            self.engine = self.engine._replace(
+                **{name: address(self._source, name) for name in missing}
+            )
+
+    @property
+    def weights(self):
+        return self._weights
+
+    @weights.setter
+    def weights(self, values):
+        from lifnum.layer import write_weights
+
+        write_weights(self._weights, values, "weights of the layer")
+
+    def forget(self):
+        """There is no last forward pass any more."""
+        self.spikes = self._run = None
+
+    def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
+        """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
+
+        The adjoint simulates anew: nothing more is kept, whatever is asked for.
+        """
+        # crossings that were not resolved are not counted, but where there are none
+        self.n_unresolved = 0 if self.engine.interpolation == engine.DENSE else None
+        batch, n_post = len(inputs), self.shape[1]
+        counts = np.zeros((batch, n_post), np.int64)
+        faults = np.zeros((batch, n_post, 3), np.int64)
+        fault_times = np.zeros((batch, n_post))
+        while True:
+            slots = np.empty((batch, n_post, self._capacity))
+            passes.forward(
+                self.engine, self._n_rooms, inputs.times, inputs.offsets, inputs.indices,
+                self.weights, self._p, self._thresholds, self._starts, slots, counts, faults,
+                fault_times,
+            )  # fmt: skip
+            if not (faults[:, :, 0] == NO_ROOM).any():
+                break
+            self._capacity = min(2 * self._capacity, self.neuron.max_spikes)
+        self._raise(faults, fault_times)
+        samples, neurons, _ = np.nonzero(np.arange(slots.shape[2]) < counts[:, :, None])
+        times = slots[np.arange(slots.shape[2]) < counts[:, :, None]]
+        order = np.lexsort((neurons, times, samples))
+        offsets = np.zeros(batch + 1, np.int64)
+        np.cumsum(counts.sum(axis=1), out=offsets[1:])
+        self.spikes = SpikeTrains._trusted(
+            times[order], neurons[order].astype(np.int32), offsets, n_post
+        )
+        self.n_capped = int((counts == self.neuron.max_spikes).sum())
+        self.n_suppressed = int(faults[:, :, 2].sum())
+        self.n_steps = int((inputs.times < self.engine.duration).sum()) + batch * self.engine.n_grid
+        self._run = inputs, slots, counts, order
+        return self.spikes
+
+    def _raise(self, faults, fault_times):
+        bad = np.argwhere(faults[:, :, 0] != 0)
+        if not len(bad):
+            return
+        sample, neuron = bad[0]
+        kind, variable, _ = faults[sample, neuron]
+        where = f"sample {sample}, neuron {neuron}"
+        time = fault_times[sample, neuron]
+        if kind == RESET_ABOVE:
+            raise SimulationError(
+                f"{where}: the reset of {self.neuron.name} at {time:g} is not below the threshold "
+                f"{self._thresholds[neuron]:g}; accepted: a reset of "
+                f"{self.neuron.threshold[0]!r} below it"
+            )
+        assert kind == NOT_FINITE
+        raise SimulationError(
+            f"{where}: {self.neuron.variables[variable]} of {self.neuron.name} is not finite after "
+            f"{time:g} and no spike explains it, {engine.MAX_CUTS} halvings of the step included; "
+            "try a smaller dt, ps, or smaller weights"
+        )
+
+    def backward(self, d_times, gradient, input_gradient):
+        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
+        analytical = gradient == "piggyback"
+        self._need(PIGGYBACK if analytical else BACKWARD[self.engine.family])
+        inputs, slots, counts, order = self._run
+        batch, (n_pre, n_post) = len(inputs), self.shape
+        by_neuron = np.empty(len(order))
+        by_neuron[order] = d_times
+        places = np.zeros(counts.size + 1, np.int64)
+        np.cumsum(counts.ravel(), out=places[1:])
+        n_groups = -(-n_post // passes.LANES)
+        n_chunks = passes.chunks(batch, n_groups)
+        while True:
+            d_w = np.zeros((n_chunks, n_pre, n_post))
+            d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
+            tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
+            passes.backward(
+                self.engine, self._n_rooms, self._n_pieces, analytical, inputs.times,
+                inputs.offsets, inputs.indices, self.weights, self._p, self._thresholds,
+                self._starts, slots, counts, places, by_neuron, d_w, d_in, tallies,
+            )  # fmt: skip
+            most = int(tallies[:, 1].max(initial=0))
+            if most <= self._n_pieces:
+                break
+            self._n_pieces = most + most // 4
+        if tallies[:, 2].any():
+            raise ValueError(
+                "the weights were changed since the forward pass, and give other spikes; "
+                "accepted: weights as they were, or a forward pass before backward"
+            )
+        self.n_constant = int(tallies[:, 0].sum())
+        total = d_w.sum(axis=0) if n_chunks > 1 else d_w[0]
+        self.gradient_norm = float(np.sqrt(np.square(total).sum()))
+        return total.astype(self.dtype, copy=False), d_in.sum(axis=0) if input_gradient else None
+
+    def state(self, times, variable=None):
+        """A variable of the state, by default that of the threshold: (batch, n_post, times).
+
+        Of the last forward pass. After a spike that the cap suppresses the state stays.
+        """
+        names = self.neuron.variables
+        variable = names[self.engine.v] if variable is None else variable
+        if variable not in names:
+            raise ValueError(f"variable is {variable!r}; accepted: {', '.join(names)}")
+        inputs, n_post = self._run[0], self.shape[1]
+        order = np.argsort(times, kind="stable")
+        out = np.empty((len(inputs), n_post, self._source.n, len(times)))
+        lacking = np.zeros((len(inputs), n_post), np.bool_)
+        n_pieces = 64
+        while True:
+            passes.states(
+                self.engine, self._n_rooms, n_pieces, inputs.times, inputs.offsets, inputs.indices,
+                self.weights, self._p, self._thresholds, self._starts, self._capacity,
+                np.ascontiguousarray(times[order]), out, lacking,
+            )  # fmt: skip
+            if not lacking.any():
+                break
+            n_pieces *= 4
+        result = np.empty((len(inputs), n_post, len(times)))
+        result[:, :, order] = out[:, :, names.index(variable)]
+        return result
+
+    def potential(self, times):
+        """The threshold variable (batch, n_post, times) of the last forward pass."""
+        return self.state(times)

@@ -1,0 +1,360 @@
+"""Networks of models by equations: spikes and gradients are those of the oracle."""
+
+import itertools
+
+import naive_models
+import numba
+import numpy as np
+import pytest
+
+from lifnum import Model, Network, Neuron, Scheme, SimulationError, SpikeTrains, models
+
+# model: (parameters that make it spike, size of weights, grid step, duration)
+SETTINGS = {
+    "lif": ({"current": 0.12}, 0.15, 0.5, 40.0),
+    "lif-coba": ({"current": 8.0}, 0.5, 0.5, 60.0),
+    "qif": ({"current": 0.1}, 0.1, 0.25, 40.0),
+    "eif": ({"current": 1.0}, 0.5, 0.2, 60.0),
+    "adex": ({"current": 900.0}, 300.0, 0.2, 40.0),
+    "izhikevich": ({"current": 10.0}, 5.0, 0.25, 40.0),
+    "izhikevich-2007": ({"current": 300.0}, 80.0, 0.25, 40.0),
+    "fitzhugh-nagumo": ({"current": 0.5}, 0.2, 0.5, 60.0),
+    "hodgkin-huxley": ({"current": 10.0}, 4.0, 0.05, 20.0),
+    "traub-miles": ({"current": 150.0}, 100.0, 0.05, 15.0),
+}
+
+SCHEMES = {
+    "euler": ("euler", None, None),
+    "rk2": ("rk2", None, None),
+    "rk4": ("rk4", None, None),
+    "ps3": ("ps", 3, None),
+    "ps7": ("ps", 7, None),
+    "ps-1e-6": ("ps", None, 1e-6),
+    "ps-1e-13": ("ps", None, 1e-13),
+    "exponential-euler": ("exponential-euler", None, None),
+}
+
+N_PRE, N_POST = 3, 2
+
+
+def model_and_weights(rng, name, n_pre, n_post):
+    parameters, size, _, _ = SETTINGS[name]
+    return models.BUILT_IN[name](**parameters), rng.normal(0.3, 1.0, (n_pre, n_post)) * size
+
+
+class Case:
+    """A network of models and its input, for lifnum and for the oracle."""
+
+    def __init__(self, seed, names, scheme, interpolation="dense", gradient=None):
+        rng = np.random.default_rng(seed)
+        method, order, tolerance = SCHEMES[scheme]
+        _, _, dt, self.duration = SETTINGS[names[-1]]
+        self.scheme = Scheme(method, order, dt, interpolation, gradient, tolerance)
+        sizes = [N_PRE, *[N_POST] * len(names)]
+        pairs = [model_and_weights(rng, name, *shape)
+                 for name, shape in zip(names, itertools.pairwise(sizes))]  # fmt: skip
+        self.models, self.weights = (list(x) for x in zip(*pairs))
+        n = 6
+        self.times = np.sort(rng.uniform(0.0, 0.8, n)) * self.duration
+        self.indices = rng.integers(0, N_PRE, n)
+        self.conditioning = naive_models.Conditioning()
+
+    def network(self):
+        return Network(list(zip(self.weights, self.models)), self.scheme, self.duration)
+
+    def inputs(self):
+        return SpikeTrains.from_samples([(self.times, self.indices)], N_PRE)
+
+    def oracle(self, weights=None, times=None):
+        times = self.times if times is None else times
+        return naive_models.simulate(
+            list(zip(times, self.indices)), weights or self.weights, self.models, self.scheme,
+            self.duration, self.conditioning,
+        )  # fmt: skip
+
+    def is_well_conditioned(self):
+        """Whether no spike grazes the threshold: nothing then amplifies rounding."""
+        slopes = np.array(self.conditioning.slopes)
+        return (
+            len(slopes) > 0
+            and slopes.min() > 1e-3 * np.median(slopes)
+            and self.conditioning.peak > 1e-6
+        )
+
+
+def well_conditioned(*arguments, most=20, **options):
+    for seed in range(most):
+        case = Case(seed, *arguments, **options)
+        spikes = case.oracle()
+        if spikes[-1] and (case.scheme.interpolation == "none" or case.is_well_conditioned()):
+            return case, spikes
+    raise AssertionError("no well-conditioned case")
+
+
+@pytest.mark.parametrize("interpolation", ["dense", "linear", "none"])
+@pytest.mark.parametrize("scheme", list(SCHEMES))
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_spike_times_of_every_model_equal_the_oracle_s(name, scheme, interpolation):
+    case, expected = well_conditioned([name], scheme, interpolation)
+    out = case.network().forward(case.inputs())
+    times = np.array([naive_models.real(q.time) for q in expected[0]])
+    np.testing.assert_array_equal(out.indices, [q.neuron for q in expected[0]])
+    # errors of rounding grow along a trajectory: 1e-11 of its length
+    np.testing.assert_allclose(out.times, times, rtol=0, atol=1e-11 * case.duration)
+
+
+GRADIENT_SCHEMES = ["euler", "rk2", "rk4", "ps3", "ps-1e-13", "exponential-euler"]
+
+
+def check_adjusted(case, spikes, n_directions=2):
+    """Derivatives along random directions of all weights and input times, by complex steps."""
+    rng = np.random.default_rng(7)
+    d_times = rng.normal(size=len(spikes[-1]))
+    net = case.network()
+    net.forward(case.inputs())
+    gradients, d_inputs = net.backward(d_times, input_gradient=True)
+    assert all(layer.n_constant == 0 for layer in net.layers)
+    for _ in range(n_directions):
+        along_w = [w * rng.normal(size=w.shape) for w in case.weights]
+        along_t = 0.1 * case.duration * rng.normal(size=len(case.times))
+        layers = case.oracle(
+            [w + 1e-30j * a for w, a in zip(case.weights, along_w)], case.times + 1e-30j * along_t
+        )
+        expected = np.dot(d_times, [np.imag(q.time) for q in layers[-1]]) / 1e-30
+        terms = np.concatenate(
+            [(g * a).ravel() for g, a in zip(gradients, along_w)] + [d_inputs * along_t]
+        )
+        assert abs(terms.sum() - expected) <= 1e-9 * np.abs(terms).sum()
+
+
+@pytest.mark.parametrize("interpolation", ["dense", "linear"])
+@pytest.mark.parametrize("scheme", GRADIENT_SCHEMES)
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_adjusted_of_every_model_and_method_equals_complex_steps(name, scheme, interpolation):
+    check_adjusted(*well_conditioned([name], scheme, interpolation))
+
+
+@pytest.mark.parametrize("interpolation", ["dense", "linear"])
+@pytest.mark.parametrize(
+    ("names", "scheme"),
+    [(["qif", "izhikevich"], "rk4"), (["izhikevich", "qif"], "ps7"), (["eif", "eif"], "rk2"),
+     (["fitzhugh-nagumo", "lif"], "exponential-euler")],
+)  # fmt: skip
+def test_adjusted_through_two_layers_of_different_kinds_equals_complex_steps(
+    names, scheme, interpolation
+):
+    check_adjusted(*well_conditioned(names, scheme, interpolation))
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "interpolation"),
+    [("lif", "euler", "none"), ("lif-coba", "rk2", "linear"), ("adex", "ps3", "dense"),
+     ("izhikevich", "rk4", "none"), ("izhikevich", "exponential-euler", "linear"),
+     ("fitzhugh-nagumo", "rk2", "dense"), ("fitzhugh-nagumo", "euler", "none"),
+     ("hodgkin-huxley", "exponential-euler", "dense")],
+)  # fmt: skip
+def test_piggyback_is_the_continuous_adjoint_on_the_numerical_trajectory(
+    name, scheme, interpolation
+):
+    case, spikes = well_conditioned([name], scheme, interpolation, gradient="piggyback")
+    d_times = np.random.default_rng(3).normal(size=len(spikes[0]))
+    net = case.network()
+    net.forward(case.inputs())
+    (gradient,), d_inputs = net.backward(d_times, input_gradient=True)
+    inputs = list(zip(case.times, case.indices))
+    expected, expected_t = np.zeros_like(gradient), np.zeros(len(inputs))
+    for j in range(N_POST):
+        mine = [d for d, q in zip(d_times, spikes[0]) if q.neuron == j]
+        d_w, d_t = naive_models.continuous_adjoint(
+            inputs, case.weights[0][:, j], naive_models.Plain(case.models[0], j), case.scheme,
+            case.duration, mine,
+        )  # fmt: skip
+        np.add.at(expected[:, j], case.indices, d_w)
+        expected_t += d_t
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-9 * scale)
+    scale = np.abs(expected_t).max()
+    np.testing.assert_allclose(d_inputs, expected_t, rtol=1e-9, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("name", ["qif", "izhikevich", "fitzhugh-nagumo"])
+def test_both_gradients_coincide_on_a_trajectory_without_error(name):
+    case, spikes = well_conditioned([name], "ps-1e-13")
+    d_times = np.random.default_rng(4).normal(size=len(spikes[0]))
+    results = []
+    for gradient in ("adjusted", "piggyback"):
+        scheme = Scheme("ps", None, case.scheme.dt, "dense", gradient, 1e-14)
+        net = Network(list(zip(case.weights, case.models)), scheme, case.duration)
+        net.forward(case.inputs())
+        (d_w,), d_t = net.backward(d_times, input_gradient=True)
+        results.append((d_w, d_t))
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(one).max())
+
+
+@pytest.mark.parametrize("interpolation", ["dense", "linear", "none"])
+def test_states_are_right_continuous_and_those_of_the_trajectory(interpolation):
+    case, spikes = well_conditioned(["izhikevich"], "rk4", interpolation)
+    net, scheme = case.network(), case.scheme
+    out = net.forward(case.inputs())
+    grid = np.arange(1, round(case.duration / scheme.dt)) * scheme.dt
+    u = net.state(case.inputs(), grid, "u")[0]
+    trace = []
+    plain = naive_models.Plain(case.models[0], 0)
+    inputs = list(zip(case.times, case.indices))
+    naive_models.simulate_neuron(inputs, case.weights[0][:, 0], plain, scheme, case.duration, 0,
+                                 naive_models.Conditioning(), trace)  # fmt: skip
+    pieces = [np.real(y) for kind, y, *_ in trace if kind == "piece"]
+    for value in u[0]:  # every grid point begins a piece of the oracle's
+        assert min(abs(value - y[1]) for y in pieces) < 1e-9
+    v = net.state(case.inputs(), out.times, "v")[0]
+    for q, j in enumerate(out.indices):
+        assert v[j, q] == pytest.approx(-65.0, abs=1e-9)  # reset already
+    if interpolation != "none":
+        before = net.potential(case.inputs(), out.times - 1e-9)[0]
+        for q, j in enumerate(out.indices):
+            assert 29.9 < before[j, q] < 30.0
+    unsorted = net.state(case.inputs(), [5.0, 1.0, 3.0], "I")
+    np.testing.assert_array_equal(
+        unsorted, net.state(case.inputs(), [1, 3, 5], "I")[:, :, [2, 0, 1]]
+    )
+    with pytest.raises(ValueError, match="variable is 'w'; accepted: v, u, I"):
+        net.state(case.inputs(), [1.0], "w")
+
+
+@pytest.mark.parametrize("method", [("ps", 1), ("ps", 3), ("ps", 6), ("exponential-euler", None)])
+@pytest.mark.parametrize("interpolation", ["dense", "linear"])
+def test_the_equations_of_neuron_give_its_spikes_and_gradients(method, interpolation):
+    """The general passes and the fast ones are each other's test."""
+    rng = np.random.default_rng(5)
+    scheme = Scheme(*method, dt=0.7, interpolation=interpolation)
+    weights = [rng.normal(0.15, 0.25, (5, 6)), rng.normal(0.2, 0.25, (6, 3))]
+    inputs = SpikeTrains.from_samples(
+        [(rng.uniform(0, 30, 12), rng.integers(0, 5, 12)) for _ in range(3)], 5
+    )
+    kinds = {
+        "fast": [Neuron(5.0, 10.0, 1.0, 0.8, 20)] * 2,
+        "general": [models.lif(delta_theta=0.8, max_spikes=20)] * 2,
+        "mixed": [Neuron(5.0, 10.0, 1.0, 0.8, 20), models.lif(delta_theta=0.8, max_spikes=20)],
+    }
+    results = {}
+    for kind, neurons in kinds.items():
+        net = Network(list(zip(weights, neurons)), scheme, 40.0)
+        out = net.forward(inputs)
+        d_times = np.sin(np.arange(len(out.times)))
+        results[kind] = out, net.backward(d_times, input_gradient=True)
+    out, (gradients, d_inputs) = results["fast"]
+    assert len(out.times) > 10
+    for kind in ("general", "mixed"):
+        other, (other_gradients, other_d) = results[kind]
+        np.testing.assert_array_equal(other.indices, out.indices)
+        np.testing.assert_allclose(other.times, out.times, rtol=0, atol=1e-12 * 40)
+        for one, two in zip(gradients, other_gradients):
+            np.testing.assert_allclose(two, one, rtol=1e-10, atol=1e-10 * np.abs(one).max())
+        np.testing.assert_allclose(
+            other_d, d_inputs, rtol=1e-10, atol=1e-10 * np.abs(d_inputs).max()
+        )
+
+
+def test_what_models_are_not_simulated_with_is_refused_in_one_line():
+    w, qif = np.ones((2, 3)), models.qif()
+
+    def refused(message, model=qif, weights=w, **scheme):
+        with pytest.raises(ValueError, match=message) as error:
+            Network([(weights, model)], Scheme(**({"method": "rk4", "dt": 0.1} | scheme)), 10.0)
+        assert "\n" not in str(error.value)
+
+    refused("method is 'exact' for qif: the solution is not known", method="exact")
+    refused("method is 'backward-euler' for qif: it is not explicit", method="backward-euler")
+    refused("method is 'trapezoidal' for qif: it is not explicit", method="trapezoidal")
+    refused("4 entries; accepted: numbers, or arrays of length 3",
+            model=models.qif(tau=[1.0, 2.0, 3.0, 4.0]))  # fmt: skip
+    refused("refractory is 1.0", model=models.eif(refractory=1.0))
+    refused("tolerance is 1e-06; accepted: None", method="rk4", tolerance=1e-6)
+    refused("tolerance is 1e-17; accepted: None, or from 8.9e-16", method="ps", tolerance=1e-17)
+    refused("order is 3; accepted: none beside a tolerance", method="ps", order=3, tolerance=1e-6)
+    refused("overshoot is 'jump'; accepted: again, several, lose", overshoot="jump")
+    refused("tolerance is 1e-06; accepted: None for a layer of Neuron", model=Neuron(),
+            method="ps", tolerance=1e-6)  # fmt: skip
+    refused("overshoot is 'lose'; accepted: 'again' for a layer of Neuron", model=Neuron(),
+            overshoot="lose")  # fmt: skip
+
+
+def run(model, weights, samples, scheme, duration=10.0):
+    net = Network([(np.array(weights), model)], scheme, duration)
+    return net, net.forward(SpikeTrains.from_samples(samples, len(weights)))
+
+
+EULER = Scheme("euler", dt=0.1)
+
+
+def test_an_overflow_names_layer_sample_neuron_variable_and_time():
+    model = Model(name="runaway", equations={"v": "-v", "x": "x**2 + 1"}, input="v",
+                  threshold=("v", 1.0), reset={"v": 0.0})  # fmt: skip
+    with pytest.raises(SimulationError, match="layer 0, sample 0, neuron 0: x of runaway is not"):
+        run(model, [[0.1]], [([0.1], [0])], Scheme("rk4", dt=0.1))
+
+
+def test_a_reset_that_is_not_below_the_threshold_names_layer_and_sample():
+    model = Model(name="high", equations={"v": "1", "n": "0"}, threshold=("v", 1.0), input="n",
+                  reset={"v": "n", "n": "n + 1"})  # fmt: skip
+    with pytest.raises(SimulationError, match="layer 0, sample 0, neuron 0: the reset of high"):
+        run(model, [[0.1]], [([0.1], [0])], EULER)
+
+
+def test_a_neuron_lifted_above_its_threshold_fires_at_once_and_its_spike_moves_with_the_input():
+    model = Model(name="delta", equations={"v": "-v"}, threshold=("v", 1.0), reset={"v": "v - 1"})
+    net, out = run(model, [[1.5]], [([3.0, 3.2], [0, 0])], EULER)
+    assert out.times[0] == 3.0
+    (gradient,), d_t = net.backward(np.arange(1.0, 1.0 + len(out.times)), input_gradient=True)
+    assert len(out.times) == 2
+    np.testing.assert_allclose(d_t, [1.0, 2.0], atol=1e-13)
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_overshoot_says_what_a_neuron_does_that_stays_above_under_none():
+    model = Model(name="step", equations={"v": "0"}, threshold=("v", 1.0), reset={"v": "v - 1"})
+    spikes = {}
+    for overshoot in ("again", "several", "lose"):
+        scheme = Scheme("euler", dt=1.0, interpolation="none", overshoot=overshoot)
+        spikes[overshoot] = run(model, [[3.5]], [([2.0], [0])], scheme)[1].times.tolist()
+    assert spikes == {"again": [3.0, 4.0, 5.0], "several": [3.0] * 3, "lose": [3.0]}
+
+
+def test_the_cap_silences_a_neuron_and_parameters_may_differ_between_neurons():
+    model = models.izhikevich(current=[10.0, 0.0, 20.0], max_spikes=2)
+    net, out = run(model, np.zeros((1, 3)), [([], [])] * 2, Scheme("rk4", dt=0.25), 200.0)
+    np.testing.assert_array_equal(out.counts(), [[2, 0, 2]] * 2)
+    assert (net.layers[0].n_capped, net.layers[0].n_suppressed) == (4, 4)
+
+
+def test_long_runs_are_differentiated_from_checkpoints_as_short_ones_are():
+    """The same trajectory on a grid of one and of three segments of sub-intervals."""
+    model = models.qif(current=0.1)
+    results = []
+    for duration in (20.0, 70.0):
+        scheme = Scheme("ps", 8, dt=0.1)
+        net, out = run(model, [[0.3]], [([1.0, 7.0], [0, 0])], scheme, duration)
+        results.append(net.backward((out.times < 20.0) * 1.0, input_gradient=True))
+    (one, one_t), (two, two_t) = results
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-12)
+    np.testing.assert_allclose(one_t, two_t, rtol=1e-12)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    rng = np.random.default_rng(8)
+    model = models.qif(current=0.05)
+    inputs = SpikeTrains.from_samples(
+        [(rng.uniform(0, 20, 9), rng.integers(0, 3, 9)) for _ in range(5)], 3
+    )
+    weights = rng.normal(0.1, 0.1, (3, 20))
+    results, threads = [], numba.get_num_threads()
+    for n in (1, threads):
+        numba.set_num_threads(n)
+        net = Network([(weights, model)],
+                      Scheme("ps", 8, dt=0.5), 20.0)  # fmt: skip
+        out = net.forward(inputs)
+        (gradient,), d_t = net.backward(np.cos(out.times), input_gradient=True)
+        results.append((out.times, gradient, d_t))
+    for one, other in zip(*results):
+        np.testing.assert_array_equal(one, other)
