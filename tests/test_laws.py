@@ -30,6 +30,7 @@ def test_exact_potential_is_the_analytic_one(taus):
     case = cases.Case(rng, Scheme(), taus, 1)
     net = case.network()
     times = np.linspace(0.0, cases.DURATION, 333)
+    net.forward(case.spikes)
     u = net.potential(case.spikes, times)[0]
     out = net.layers[0].spikes
     for j in range(u.shape[0]):
