@@ -9,7 +9,7 @@ import cases
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, train
+from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, options, train
 from lifnum.cuda import device
 from lifnum.cuda.trains import DeviceTrains
 from lifnum.data import datasets
