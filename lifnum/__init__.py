@@ -2,6 +2,7 @@
 
 from lifnum._version import __version__
 from lifnum.errors import SimulationError
+from lifnum.methods.tableau import RungeKutta
 from lifnum.network import Network
 from lifnum.neurons import models
 from lifnum.neurons.lif import Neuron
@@ -14,6 +15,7 @@ __all__ = [
     "Model",
     "Network",
     "Neuron",
+    "RungeKutta",
     "Scheme",
     "SimulationError",
     "SpikeTrains",

@@ -8,7 +8,7 @@ from lifnum.kernels.general.source import Source, address
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS
-from lifnum.methods.runge_kutta import TABLEAUS, tableau
+from lifnum.methods.runge_kutta import TABLEAUS, coefficients
 from lifnum.spikes import SpikeTrains
 
 FAMILIES = {"ps": engine.SERIES, "exponential-euler": engine.EXPONENTIAL}
@@ -73,7 +73,7 @@ class ModelLayer:
         family = FAMILIES.get(scheme.method, engine.STAGES)
         a, b = np.zeros((0, 0)), np.zeros(0)
         if family == engine.STAGES:
-            a, b = tableau(*TABLEAUS[scheme.method])
+            a, b = coefficients(scheme.method)
         positive, negative = model.input_indices
         self.engine = engine.Engine(
             n=source.n,

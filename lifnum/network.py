@@ -113,8 +113,9 @@ class Network:
             if not np.isfinite(weights).all():
                 raise ValueError(f"weights of layer {k} hold NaN or inf; accepted: finite numbers")
             if not scheme.is_stable(neuron, self.duration):
+                name = getattr(scheme.method, "label", scheme.method)
                 warnings.warn(
-                    f"dt {scheme.dt:g} is beyond the stability limit of {scheme.method} for "
+                    f"dt {scheme.dt:g} is beyond the stability limit of {name} for "
                     f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
                     RuntimeWarning,
                     stacklevel=2,

@@ -12,6 +12,7 @@ from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods import propagators
 from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
+from lifnum.methods.tableau import RungeKutta
 from lifnum.neurons.model import Model
 
 GRADIENTS = ("adjusted", "piggyback")
@@ -23,9 +24,9 @@ class Scheme:
 
     Parameters
     ----------
-    method : str
+    method : str or RungeKutta
         exact, euler, rk2, rk4, ps (Parker-Sochacki), backward-euler, trapezoidal or
-        exponential-euler.
+        exponential-euler; or a tableau of yours.
     order : int, optional
         Order of ps, 1 to 32; the other methods have their own.
     dt : float, optional
@@ -50,7 +51,7 @@ class Scheme:
         An unknown name, a missing or superfluous order or dt, or adjusted with none.
     """
 
-    method: str = "exact"
+    method: str | RungeKutta = "exact"
     order: int | None = None
     dt: float | None = None
     interpolation: str = "dense"
@@ -62,11 +63,13 @@ class Scheme:
         def refuse(name, accepted):
             raise ValueError(f"{name} is {getattr(self, name)!r}; accepted: {accepted}")
 
-        def one_of(name, accepted):
+        def one_of(name, accepted, more=""):
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in accepted:
-                refuse(name, ", ".join(accepted))
+                refuse(name, ", ".join(accepted) + more)
 
-        one_of("method", propagators.METHODS)
+        tableau = isinstance(self.method, RungeKutta)
+        if not tableau:
+            one_of("method", propagators.METHODS, " or a lifnum.RungeKutta")
         one_of("interpolation", INTERPOLATIONS)
         if self.gradient is None:
             default = "piggyback" if self.interpolation == "none" else "adjusted"
@@ -74,7 +77,7 @@ class Scheme:
         one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
             refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
-        fixed_order = propagators.METHODS[self.method][1]
+        fixed_order = None if tableau else propagators.METHODS[self.method][1]
         if self.overshoot not in OVERSHOOTS:
             refuse("overshoot", ", ".join(OVERSHOOTS))
         if self.tolerance is not None:
@@ -99,7 +102,8 @@ class Scheme:
     @property
     def label(self):
         """Short name for files and legends, such as ``ps3-dt0.01-linear``."""
-        parts = [self.method + (str(self.order or "") if self.method == "ps" else "")]
+        name = self.method.label if isinstance(self.method, RungeKutta) else self.method
+        parts = [name + (str(self.order or "") if self.method == "ps" else "")]
         if self.tolerance is not None:
             parts.append(f"tolerance{self.tolerance:g}")
         if self.dt is not None:
@@ -117,10 +121,7 @@ class Scheme:
     @property
     def convergence_order(self):
         """Order at which the end of a step converges; inf for exact."""
-        code, order = propagators.METHODS[self.method]
-        return (order or self.order) if code == propagators.PS else (
-            propagators.CONVERGENCE_ORDER[self.method]
-        )  # fmt: skip
+        return propagators.convergence_order(self.method, self.order)
 
     def dynamics(self, neuron, duration, dtype):
         """The numbers that the kernels take for a layer of these neurons."""

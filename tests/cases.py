@@ -5,9 +5,23 @@ import itertools
 import naive
 import numpy as np
 
-from lifnum import Network, Neuron, Scheme, SpikeTrains
+from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
 
 DURATION = 2.0
+
+
+def random_tableau(seed, n):
+    """A consistent explicit method of n stages, of order 1 as a rule: nobody's series."""
+    rng = np.random.default_rng(seed)
+    b = rng.uniform(0.0, 1.0, n)
+    return RungeKutta(np.tril(rng.uniform(-1.0, 4.0, (n, n)) / n, -1), b / b.sum())
+
+
+# tableaux whose polynomials are no cut series of the exact solution: of degree 2 and 5
+TABLEAUX = {
+    "two-stages": RungeKutta([[0, 0], [0.9, 0]], [0.3, 0.7]),
+    "five-stages": random_tableau(3, 5),
+}
 
 # every method, with a step that is coarse against the time constants used here
 METHODS = [
@@ -22,6 +36,7 @@ METHODS = [
     ("backward-euler", None, 0.1),
     ("trapezoidal", None, 0.1),
     ("exponential-euler", None, 0.1),
+    *((tableau, None, 0.15) for tableau in TABLEAUX.values()),
 ]
 
 # (tau_s, tau): tau = tau_s, 2 tau_s, 6 tau_s and tau_s / 3
@@ -38,7 +53,9 @@ def schemes(interpolations, gradient=None):
 
 
 def label(scheme):
-    return f"{scheme.method}{scheme.order or ''}-{scheme.interpolation}"
+    names = {tableau: name for name, tableau in TABLEAUX.items()}
+    name = names.get(scheme.method, scheme.method)
+    return f"{name}{scheme.order or ''}-{scheme.interpolation}"
 
 
 class Case:

@@ -4,6 +4,7 @@ Complex numbers are allowed everywhere (comparisons use real parts), so that a s
 imaginary direction differentiates the whole simulation, roots included. Slow and obviously right.
 """
 
+from functools import cache
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -42,6 +43,9 @@ def propagator(method, order, h, tau_s, tau):
         return (1 - x) / (1 + x), h / ((1 + x) * (1 + y)), (1 - y) / (1 + y)
     if method == "exponential-euler":
         return np.exp(-h / tau_s), -tau * np.expm1(-h / tau), np.exp(-h / tau)
+    if not isinstance(method, str):
+        a, c = stages(method, (1.0, 0.0), h, tau_s, tau)
+        return a, c, stages(method, (0.0, 1.0), h, tau_s, tau)[1]
     columns = []
     for i_term, u_term in ((1.0, 0.0), (0.0, 1.0)):  # terms of the power series, h^p inside
         i_sum, u_sum = i_term, u_term
@@ -55,6 +59,25 @@ def propagator(method, order, h, tau_s, tau):
     return columns[0][0], columns[0][1], columns[1][1]
 
 
+def stages(tableau, state, h, tau_s, tau):
+    """(I, u) after a step of an explicit Runge-Kutta method; h may be any number or polynomial."""
+
+    (i0, u0), by_i, by_u = state, [], []
+    for row in (*tableau.a, tableau.b):
+        current = i0 + h * sum(x * k for x, k in zip(row, by_i))
+        potential = u0 + h * sum(x * k for x, k in zip(row, by_u))
+        by_i.append(-current / tau_s)
+        by_u.append(current - potential / tau)
+    return current, potential
+
+
+@cache
+def polynomials(tableau, unit, tau_s, tau):
+    """c and b as polynomials in h / unit."""
+    h = np.polynomial.Polynomial([0.0, unit])
+    return [stages(tableau, state, h, tau_s, tau)[1] for state in ((1.0, 0.0), (0.0, 1.0))]
+
+
 class Flow:
     """The trajectory of one neuron from a state (I0, u0), as a function of elapsed time."""
 
@@ -63,6 +86,9 @@ class Flow:
         self.current, self.potential = current, potential
 
     def at(self, s):
+        if not isinstance(self.scheme.method, str):
+            state = self.current, self.potential
+            return stages(self.scheme.method, state, s, self.neuron.tau_s, self.neuron.tau)
         a, c, b = propagator(
             self.scheme.method, self.scheme.order, s, self.neuron.tau_s, self.neuron.tau
         )
@@ -87,17 +113,21 @@ class Flow:
             return [bisect(lambda s: self.slope(s) * np.sign(self.slope(h)), 0.0, h)]
         if method == "exponential-euler" or order == 1:
             return []
-        # a polynomial: interpolate it where it is evaluated accurately, and find its derivative
+        # a polynomial: find the roots of its derivative
         unit = min(self.neuron.tau, self.neuron.tau_s)
         i_term, u_term = real(self.current), real(self.potential)
         coefficients = [u_term]
-        for p in range(order):
+        for p in range(order if isinstance(method, str) else 0):
             i_term, u_term = (
                 -i_term * unit / self.neuron.tau_s / (p + 1),
                 (i_term - u_term / self.neuron.tau) * unit / (p + 1),
             )
             coefficients.append(u_term)
-        roots = np.polynomial.Polynomial(coefficients).deriv().roots() * unit
+        potential = np.polynomial.Polynomial(coefficients)
+        if not isinstance(method, str):
+            c, b = polynomials(method, unit, self.neuron.tau_s, self.neuron.tau)
+            potential = i_term * c + u_term * b
+        roots = potential.deriv().roots() * unit
         near = [r.real for r in roots if abs(r.imag) <= 1e-6 * (abs(r) + 1e-300)]
         return sorted(r for r in near if 0.0 < r < h)
 

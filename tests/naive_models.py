@@ -265,7 +265,8 @@ class Piece:
         elif scheme.method == "exponential-euler":
             self.f, self.d = plain.field(self.y), plain.diagonal(self.y)
         else:
-            self.a, self.b = getattr(scheme, "tableau", None) or TABLEAUS[scheme.method]
+            method = scheme.method
+            self.a, self.b = TABLEAUS.get(method) or (method.a, method.b)
 
     def at(self, s):
         if self.unit == 0.0 and real(s) == 0.0:  # all methods agree there

@@ -17,6 +17,7 @@ THETA = 1.0
 
 METHODS = [(name, order) for name, (_, order) in propagators.METHODS.items() if name != "ps"]
 METHODS += [("ps", order) for order in (3, 5, 8, 32)]
+METHODS += [(tableau, None) for tableau in cases.TABLEAUX.values()]
 
 # these never peak inside a step: the potential is a line, or monotone
 PEAKLESS = [("euler", 1), ("exponential-euler", None)]
@@ -30,7 +31,12 @@ def dynamics(name, order, taus, duration=1.0, interpolation="dense", dtype=np.fl
 
 
 def label(value):
-    return "".join(str(part) for part in value if part is not None)
+    parts = (getattr(part, "label", part) for part in value)
+    return "".join(str(part) for part in parts if part is not None)
+
+
+def is_polynomial(method):
+    return method[0] in ("euler", "rk2", "rk4", "ps", *cases.TABLEAUX.values())
 
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=label)
@@ -127,7 +133,7 @@ def test_no_crossing_goes_unflagged(method, dtype):
         taus = cases.TIME_CONSTANTS[k % len(cases.TIME_CONSTANTS)]
         d = dynamics(*method, taus, dtype=dtype)
         h = 10.0 ** rng.uniform(-3, 1) * taus[k // 4 % 2]
-        if method[0] in ("euler", "rk2", "rk4", "ps"):
+        if is_polynomial(method):
             h = min(h, 10.0 * min(taus))  # beyond, the series overflows
         i0, u0 = (x.astype(dtype) for x in random_states(rng, d, h, n))
         below = u0 < dtype(THETA)
@@ -155,7 +161,7 @@ def test_no_crossing_goes_unflagged(method, dtype):
         unseen_i, unseen_u = wide_i[~flags], wide_u[~flags]
         # rounding of the sum that the scan forms, and of a series whose terms exceed their sum
         size = abs(unseen_i) * np.abs(c).max() + abs(unseen_u) * max(1.0, np.abs(b).max())
-        slack = 1e-14 * size * (np.exp(h / min(taus)) if method[0] == "ps" else 1.0)
+        slack = 1e-14 * size * (np.exp(h / min(taus)) if is_polynomial(method) else 1.0)
         seen = np.outer(unseen_i, c) + np.outer(unseen_u, b)
         assert (seen.max(axis=1, initial=-np.inf) < THETA + slack).all()
         unflagged += len(unseen_i)
@@ -211,7 +217,7 @@ def test_the_crossing_is_the_first_one(method, taus):
     assert ((found[crossed] > 0.0) & (found[crossed] <= h[crossed])).all()
 
     # size of the terms of u, whose rounding blurs theta; a series alternates
-    growth = np.exp(h / min(taus)) if method[0] in ("ps", "rk2", "rk4") else 1.0
+    growth = np.exp(h / min(taus)) if is_polynomial(method) else 1.0
     size = (abs(i0) * np.minimum(h, max(taus)) + abs(u0) + THETA) * growth
     _, c, b, _, dc, db = tabulate(d, np.where(crossed, found, 0.0))
     slope = dc * i0 + db * u0

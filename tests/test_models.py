@@ -7,7 +7,16 @@ import numba
 import numpy as np
 import pytest
 
-from lifnum import Model, Network, Neuron, Scheme, SimulationError, SpikeTrains, models
+from lifnum import (
+    Model,
+    Network,
+    Neuron,
+    RungeKutta,
+    Scheme,
+    SimulationError,
+    SpikeTrains,
+    models,
+)
 
 # model: (parameters that make it spike, size of weights, grid step, duration)
 SETTINGS = {
@@ -27,6 +36,7 @@ SCHEMES = {
     "euler": ("euler", None, None),
     "rk2": ("rk2", None, None),
     "rk4": ("rk4", None, None),
+    "heun": (RungeKutta(a=[[0, 0], [1, 0]], b=[1 / 2, 1 / 2]), None, None),
     "ps3": ("ps", 3, None),
     "ps7": ("ps", 7, None),
     "ps-1e-6": ("ps", None, 1e-6),

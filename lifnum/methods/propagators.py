@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum.compiler import inlined_kernel, kernel
+from lifnum.methods.tableau import RungeKutta
 
 EXACT, PS, BACKWARD_EULER, TRAPEZOIDAL, EXPONENTIAL_EULER = range(5)
 
@@ -51,19 +52,39 @@ class Method(NamedTuple):
     tau: float
     unit: float  # time unit of the series: the smaller time constant, so that no term overflows
     series: np.ndarray  # (3, order + 1): coefficients of a, c / unit and b in powers of h / unit
+    taylor: int  # 1 where the series are those of the exact solution, cut; else 0
+    bend: float  # u''(0) of the series over that of the exact solution
 
 
 def method(name, order, tau_s, tau):
-    """The `Method` of that name for synaptic and membrane time constants tau_s and tau.
+    """The `Method` of that name, or tableau, for time constants tau_s and tau.
+
+    A step of a tableau is a polynomial, whose terms are those of the exact solution's series times
+    a number each: in a and b, and so in c, which is their divided difference.
 
     Raises ValueError for a name without formulas: kernels see codes only, and would take others'.
     """
-    code, fixed_order = METHODS.get(name, (None, None))
+    factors = np.ones(1)
+    if isinstance(name, RungeKutta):
+        factors = np.array(name.factors)
+        code, fixed_order = PS, len(factors) - 1
+    else:
+        code, fixed_order = METHODS.get(name, (None, None))
     if code not in range(EXPONENTIAL_EULER + 1):
         known = ", ".join(key for key in METHODS if METHODS[key][0] in range(EXPONENTIAL_EULER + 1))
         raise ValueError(f"method is {name!r}, code {code}; accepted: {known}")
     order, tau_s, tau = int((fixed_order or order) if code == PS else 0), float(tau_s), float(tau)
-    return Method(code, order, tau_s, tau, min(tau_s, tau), power_series(order, tau_s, tau))
+    series, taylor = power_series(order, tau_s, tau) * factors, int((factors == 1.0).all())
+    bend = 1.0 if taylor else float(factors[2])
+    return Method(code, order, tau_s, tau, min(tau_s, tau), series, taylor, bend)
+
+
+def convergence_order(name, order):
+    """Order at which the end of a step converges, of a name with its order or of a tableau."""
+    if isinstance(name, RungeKutta):
+        return name.linear_order
+    code, fixed_order = METHODS[name]
+    return (fixed_order or order) if code == PS else CONVERGENCE_ORDER[name]
 
 
 def power_series(order, tau_s, tau):
@@ -108,14 +129,15 @@ def exact_propagator(h, tau_s, tau):
 
 
 @inlined_kernel
-def significant_order(order, x):
+def significant_order(m, x):
     """Order up to which the series in x = h / unit, and its derivative, differ from their sum.
 
-    Term p of the derivative is at most x^p / p!: beyond these orders under 2e-17 of the first.
+    Of the exact solution's series term p of the derivative is at most x^p / p!: beyond these
+    orders under 2e-17 of the first.
     """
-    if abs(x) < 1e-3:
-        return min(order, 5)
-    return min(order, 7) if abs(x) < 1e-2 else order
+    if m.taylor and abs(x) < 1e-2:
+        return min(m.order, 5 if abs(x) < 1e-3 else 7)
+    return m.order
 
 
 @inlined_kernel
@@ -126,7 +148,7 @@ def propagator(m, h):
     if m.code == PS:  # the three series in one loop: the processor works on them side by side
         x = h / m.unit
         a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
-        for p in range(significant_order(m.order, x), -1, -1):
+        for p in range(significant_order(m, x), -1, -1):
             a = a * x + m.series[0, p]
             c = c * x + m.series[1, p]
             b = b * x + m.series[2, p]
@@ -176,7 +198,7 @@ def propagator_and_derivative(m, h):
         x = h / m.unit
         a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
         da, dc, db = a, c, b
-        for p in range(significant_order(m.order, x), -1, -1):
+        for p in range(significant_order(m, x), -1, -1):
             da, a = da * x + a, a * x + m.series[0, p]
             dc, c = dc * x + c, c * x + m.series[1, p]
             db, b = db * x + b, b * x + m.series[2, p]
@@ -222,9 +244,31 @@ def curvature_bound(m, h):
     if m.code == BACKWARD_EULER:
         return 2.0 * (p + q), 2.0 * p * p
     if m.code == PS and m.order > 1:
+        if not m.taylor:
+            return absolute_derivatives(m, h, 2)
         growth = series_growth(m, h)
         return (p + q + h * p * p) * growth, p * p * growth
     return 0.0, 0.0
+
+
+@kernel
+def absolute_derivatives(m, h, n):
+    """Bounds (C, B) of derivative n of any series on [0, h], as in `curvature_bound`.
+
+    The sums of the absolute values of its terms.
+    """
+    x = h / m.unit
+    c, b = 0.0, 0.0
+    for p in range(m.order, n - 1, -1):
+        falling = 1.0
+        for k in range(n):
+            falling *= p - k
+        c = c * x + falling * abs(m.series[1, p])
+        b = b * x + falling * abs(m.series[2, p])
+    rate = 1.0 / m.unit
+    for _ in range(n - 1):
+        c, b = c * rate, b * rate
+    return c, b * rate
 
 
 @kernel
@@ -235,12 +279,20 @@ def series_growth(m, h):
 
 
 @kernel
-def is_concave(m, i0, u0, h):
-    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''.
-
-    `layer._fire` has the same bound for vectors: change both.
-    """
+def bend_change(m, h):
+    """Bounds (C, B) of a series: |u''(s) - u''(0)| <= C |I0| + B |u0| on [0, h]."""
+    if not m.taylor:
+        c, b = absolute_derivatives(m, h, 3)
+        return h * c, h * b
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
-    bend = -(i0 * q + (i0 - u0 * p) * p)  # u''(0)
-    change = (p * p + p * q + q * q + h * p * p * p) * abs(i0) + p * p * p * abs(u0)
-    return bend + h * series_growth(m, h) * change < 0.0
+    growth = h * series_growth(m, h)
+    return growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
+
+
+@kernel
+def is_concave(m, i0, u0, h):
+    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    by_current, by_potential = bend_change(m, h)
+    bend = -m.bend * (i0 * q + (i0 - u0 * p) * p)  # u''(0)
+    return bend + (by_current * abs(i0) + by_potential * abs(u0)) < 0.0

@@ -4,44 +4,22 @@ import numpy as np
 
 from lifnum.compiler import call, kernel
 from lifnum.kernels.general.engine import FIRST_STAGE, POINT, RATE
+from lifnum.methods.tableau import RungeKutta
 
-# name -> (a, b): y + h sum b_i k_i, k_i = f(y + h sum_{j < i} a_ij k_j)
 TABLEAUS = {
-    "euler": ([[0.0]], [1.0]),
-    "rk2": ([[0.0, 0.0], [0.5, 0.0]], [0.0, 1.0]),
-    "rk4": (
-        [[0.0] * 4, [0.5, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]],
-        [1 / 6, 1 / 3, 1 / 3, 1 / 6],
+    "euler": RungeKutta(a=[[0]], b=[1]),
+    "rk2": RungeKutta(a=[[0, 0], [1 / 2, 0]], b=[0, 1]),
+    "rk4": RungeKutta(
+        a=[[0, 0, 0, 0], [1 / 2, 0, 0, 0], [0, 1 / 2, 0, 0], [0, 0, 1, 0]],
+        b=[1 / 6, 1 / 3, 1 / 3, 1 / 6],
     ),
 }
 
-MAX_STAGES = 16
 
-
-def tableau(a, b):
-    """(a, b) as arrays.
-
-    Raises
-    ------
-    ValueError
-        Not the coefficients of an explicit method of 1 to 16 stages.
-    """
-    try:
-        a, b = np.array(a, np.float64), np.array(b, np.float64)
-    except (TypeError, ValueError):
-        a, b = np.empty(0), np.empty(0)
-    n = len(b) if b.ndim == 1 else 0
-    if not 1 <= n <= MAX_STAGES or a.shape != (n, n):
-        raise ValueError(
-            f"tableau has a of shape {a.shape} and b of {b.shape}; accepted: (n, n) and (n,), n "
-            f"from 1 to {MAX_STAGES}"
-        )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()) or np.triu(a).any():
-        raise ValueError(
-            "tableau is not of an explicit method; accepted: finite numbers, a zero on and above "
-            "its diagonal"
-        )
-    return a, b
+def coefficients(method):
+    """(a, b) as arrays, of a name in TABLEAUS or a `RungeKutta`."""
+    method = TABLEAUS.get(method, method)
+    return np.array(method.a, np.float64), np.array(method.b, np.float64)
 
 
 @kernel

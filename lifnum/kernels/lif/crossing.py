@@ -34,7 +34,7 @@ def quadratic_coefficients(m, theta, i0, u0):
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
     if m.code == PS:
         slope = i0 - u0 * p
-        return slope, (-0.5 * (i0 * q + slope * p) if m.order > 1 else 0.0)
+        return slope, (-0.5 * m.bend * (i0 * q + slope * p) if m.order > 1 else 0.0)
     if m.code == BACKWARD_EULER:
         return i0 + u0 * q - theta * (p + q), -theta * p * q
     if m.code == EXACT:
@@ -142,9 +142,9 @@ def first_root_polynomial(q, x_end):
 
 @kernel
 def potential_and_slope(m, i0, u0, x):
-    """u and du/dx of the Parker-Sochacki series at x = s / unit."""
+    """u and du/dx of a series at x = s / unit."""
     value, slope = 0.0, 0.0
-    for p in range(significant_order(m.order, x), -1, -1):
+    for p in range(significant_order(m, x), -1, -1):
         slope = slope * x + value
         value = value * x + (m.unit * m.series[1, p] * i0 + m.series[2, p] * u0)
     return value, slope
@@ -152,7 +152,7 @@ def potential_and_slope(m, i0, u0, x):
 
 @kernel
 def first_root_series(m, theta, i0, u0, h, reached, scratch):
-    """First root in (0, h] of the Parker-Sochacki series of order 3 and more.
+    """First root in (0, h] of a series of order 3 and more.
 
     `layer._fire` does what is concave for vectors: change both.
     """
@@ -165,7 +165,7 @@ def first_root_series(m, theta, i0, u0, h, reached, scratch):
         if reached:  # start at the root of the series cut after x^2
             p, q = m.unit / m.tau, m.unit / m.tau_s
             first = m.unit * i0 - u0 * p
-            second = -0.5 * (m.unit * i0 * q + first * p)
+            second = -0.5 * m.bend * (m.unit * i0 * q + first * p)
             x = min(first_root_quadratic(theta - u0, first, second, x_end, True), x_end)
             left = False
         for _ in range(MAX_ITERATIONS):

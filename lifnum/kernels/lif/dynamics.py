@@ -55,6 +55,8 @@ class Dynamics(NamedTuple):
     tau: float
     unit: float
     series: np.ndarray
+    taylor: int
+    bend: float
     interpolation: int
     theta: float  # theta and reset = theta - delta_theta are rounded to the type of the state
     reset: float

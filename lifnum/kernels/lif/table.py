@@ -43,7 +43,7 @@ def tabulate(d, steps, sample, lanes):
             store(lanes, 1, 0, lost_by_decay(load(lanes, 0, 0) / d.tau))
         elif d.code == PS:
             x = load(lanes, 0, 0) / d.unit
-            order = significant_order(d.order, longest / d.unit)
+            order = significant_order(d, longest / d.unit)
             for k in range(3):
                 store(lanes, k + 1, 0, series(d.series[k], order, x))
         for lane in range(n):

@@ -15,7 +15,7 @@ from lifnum.kernels.vectors import (
     series,
     store,
 )
-from lifnum.methods.propagators import PS, series_growth, significant_order, square_propagator
+from lifnum.methods.propagators import PS, bend_change, significant_order, square_propagator
 
 # Rows of a turn of `fire`: the spike's time, I and decay to the end of the step, (I, u) there, and
 # the length and rest of the piece that it ended; behind the rows of (I, u) before and u after.
@@ -60,10 +60,10 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
     by_series = d.code == PS
     h = end - start
     p, q = 1.0 / d.tau, 1.0 / d.tau_s
-    order = significant_order(d.order, h / d.unit)
+    order = significant_order(d, h / d.unit)
     # bounds of the change of u'' within the step, for series that are no quadratics
-    growth = h * series_growth(d, h) if by_series and d.order > 2 else 0.0
-    bend_i, bend_u = growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
+    quadratic = not by_series or d.order < 3
+    bend_i, bend_u = (0.0, 0.0) if quadratic else bend_change(d, h)
     i, u, u1 = load(lanes, 0, 0), load(lanes, 1, 0), load(lanes, 2, 0)
     left_over = filled(h if by_series else b_whole)  # of the step: its length, or its decay
     elapsed = filled(0.0)  # since its start, so that times keep their digits
@@ -73,13 +73,13 @@ def _fire(d, theta, start, end, b_whole, n, lanes, firing):
         gap = d.theta - u
         if by_series:
             q1 = i - p * u
-            q2 = -0.5 * (q * i + p * q1) if d.order > 1 else filled(0.0)
+            q2 = -0.5 * d.bend * (q * i + p * q1) if d.order > 1 else filled(0.0)
             z_end = left_over
         else:
             q1, q2, z_end = d.tau * i - u, -d.tau * i, 1.0 - left_over
         discriminant = q1 * q1 + 4.0 * q2 * gap
         reached = not_below(converted(u1, theta), theta) & left
-        if growth > 0.0:
+        if not quadratic:
             change = bend_i * abs(i) + bend_u * abs(u)
             peak = not_below(z_end * (change - 2.0 * q2), q1) & not_below(q1 * z_end, gap)
             odd |= left & not_below(2.0 * q2 + change, 0.0)  # not surely concave

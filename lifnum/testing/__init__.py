@@ -1,0 +1,17 @@
+"""For users' own property tests: random networks, the analytic potential, a check of integrators.
+
+Nothing in the library imports this package.
+"""
+
+from lifnum.testing.integrators import IntegratorReport, analytic_potential, check_integrator
+from lifnum.testing.strategies import networks, neurons, schemes, spike_trains
+
+__all__ = [
+    "IntegratorReport",
+    "analytic_potential",
+    "check_integrator",
+    "networks",
+    "neurons",
+    "schemes",
+    "spike_trains",
+]
