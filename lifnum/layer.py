@@ -4,10 +4,10 @@ import numpy as np
 
 from lifnum.errors import SimulationError
 from lifnum.kernels import sums, tiles
-from lifnum.kernels.lif import adjoint, dynamics, forward, potential
+from lifnum.kernels.lif import adjoint as adjoints
+from lifnum.kernels.lif import dynamics, forward, potential
 from lifnum.kernels.steps import Steps
-from lifnum.methods import propagators
-from lifnum.methods.interpolation import INTERPOLATIONS, LINEAR
+from lifnum.methods.interpolation import LINEAR
 from lifnum.spikes import SpikeTrains
 
 # the table of steps of one batch may take this much memory
@@ -180,14 +180,13 @@ class Layer:
             )
         return Steps(np.empty(batch, np.int64), np.zeros(batch, np.int64), *self._table)
 
-    def backward(self, d_times, gradient, input_gradient):
-        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
+    def backward(self, d_times, adjoint, input_gradient):
+        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes.
+
+        `adjoint` is a name that `Scheme.adjoint` gave.
+        """
         d = self.dynamics
-        exact = d.code == propagators.EXACT
-        # on an exact trajectory both gradients coincide, and piggyback needs no states
-        adjusted = gradient == "adjusted" and not (
-            exact and d.interpolation == INTERPOLATIONS["dense"]
-        )
+        adjusted = adjoint == "adjusted"
         no_pieces = self._run[3].shape[2] == 0
         missing = no_pieces or (input_gradient and self._states is None)
         if adjusted and missing:
@@ -213,13 +212,13 @@ class Layer:
             states = self._states
             if states is None:
                 states = np.empty((0, 0), self.weights.dtype)
-            address = self._address(adjoint.adjusted_address, w, self._steps)
-            results = adjoint.backward_adjusted(
+            address = self._address(adjoints.adjusted_address, w, self._steps)
+            results = adjoints.backward_adjusted(
                 *common, slots, pieces, counts, states, *after, address
             )
         else:
-            address = self._address(adjoint.piggyback_address, w, self._steps)
-            results = adjoint.backward_piggyback(*common, slots, counts, *after, address)
+            address = self._address(adjoints.piggyback_address, w, self._steps)
+            results = adjoints.backward_piggyback(*common, slots, counts, *after, address)
         self.gradient_norm, self.n_constant = results
         if adjusted and missing:  # what backward gives must not depend on an earlier one
             self._run, self._states = (*self._run[:3], run[3], counts), kept

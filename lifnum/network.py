@@ -1,7 +1,6 @@
 """Network: layers in a row, forward and backward."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 
@@ -138,18 +137,8 @@ class Network:
 
     @property
     def scheme(self):
-        """The Scheme; one that differs in the gradient alone may take its place."""
+        """The Scheme; its gradient is what `backward` gives where it is asked for none."""
         return self._scheme
-
-    @scheme.setter
-    def scheme(self, scheme):
-        old = self._scheme
-        if not isinstance(scheme, Scheme) or replace(scheme, gradient=old.gradient) != old:
-            raise ValueError(
-                f"scheme is {scheme!r}; accepted: the network's own with another gradient, or a "
-                "new Network"
-            )
-        self._scheme = scheme
 
     @property
     def duration(self):
@@ -244,8 +233,7 @@ class Network:
     def _forward(self, layers, spikes, differentiable, with_states, count_peaks=False):
         """Output of these layers; `with_states`: what the last one's potential needs is kept."""
         scheme = self.scheme
-        coincide = scheme.method == "exact" and scheme.interpolation == "dense"
-        adjusted = scheme.gradient == "adjusted" and not coincide
+        adjusted = scheme.adjoint() == "adjusted"
         for k, one in enumerate(layers):
             stated = with_states and k == len(layers) - 1
             keep_pieces = (differentiable and adjusted) or (
@@ -258,7 +246,7 @@ class Network:
                 raise SimulationError(f"layer {k}, {error}") from None
         return spikes
 
-    def backward(self, d_times, input_gradient=False):
+    def backward(self, d_times, input_gradient=False, *, gradient=None):
         """Gradients of a loss after `forward`, summed over the batch; may be asked for again.
 
         Spikes and currents are those of the last forward pass, weights those of now: it is the
@@ -272,6 +260,9 @@ class Network:
             that is not checked, and shows in the gradient_norm.)
         input_gradient : bool
             Ask for the derivatives by the input spike times too.
+        gradient : {"adjusted", "piggyback"}, optional
+            The adjoint to run; that of the scheme by default. `adjusted` under a scheme of
+            `piggyback` simulates once more, for what the forward pass did not keep.
 
         Returns
         -------
@@ -283,8 +274,10 @@ class Network:
         ------
         ValueError
             There is no forward pass, or the last one failed; d_times of another length than the
-            output, no numbers, or not finite; the weights were changed.
+            output, no numbers, or not finite; the weights were changed; a gradient that there is
+            not, or not under this interpolation.
         """
+        adjoint = self.scheme.adjoint(gradient)
         if not self._ready:
             raise ValueError("there is no forward pass that succeeded; run forward before backward")
         last = self.layers[-1]
@@ -308,10 +301,8 @@ class Network:
         self._ready = False  # until it is known that nothing happened to the forward pass
         gradients = []
         for k in range(len(self.layers) - 1, -1, -1):
-            gradient, d_times = self.layers[k].backward(
-                d_times, self.scheme.gradient, input_gradient or k > 0
-            )
-            gradients.append(gradient)
+            d_w, d_times = self.layers[k].backward(d_times, adjoint, input_gradient or k > 0)
+            gradients.append(d_w)
         gradients.reverse()
         self._ready = True
         if self.device != "cpu" and self._on_host:

@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
 from itertools import product
 
 import numba
@@ -17,7 +18,7 @@ from lifnum.files.hdf5 import one_line
 from lifnum.methods.interpolation import INTERPOLATIONS
 from lifnum.methods.propagators import METHODS
 from lifnum.network import DEVICES
-from lifnum.scheme import GRADIENTS, Scheme
+from lifnum.scheme import GRADIENTS, Scheme, needs_grid
 
 DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
@@ -103,12 +104,13 @@ def scheme_of(args):
         A value that `Scheme` refuses, or a grid where it could only add rounding errors.
     """
     dt = args.dt
-    if dt is None and (args.method != "exact" or args.interpolation == "none"):
+    if dt is None and needs_grid(args.method, args.interpolation):
         dt = DEFAULT_DT
-    if dt is not None and (args.method, args.interpolation) == ("exact", "dense"):
+    scheme = Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+    if dt is not None and scheme.gradients_coincide:
         raise ValueError(f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation "
                          "is 'dense', which need no grid")  # fmt: skip
-    return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+    return scheme
 
 
 def add_grid(parser, default, gradients=False):
@@ -142,12 +144,12 @@ def grid(methods, orders, dts, interpolations, gradients=(None,)):
     for method, interpolation, gradient in product(methods, interpolations, gradients):
         if interpolation == "none" and gradient == "adjusted":
             gradient = None
-        if method == "exact" and interpolation == "dense":
-            gradient = gradients[0]  # there the two gradients coincide
-        stepped = method != "exact" or interpolation == "none"
         for order in (orders or (None,)) if method == "ps" else (None,):
-            for dt in dts if stepped else (None,):
-                schemes[Scheme(method, order, dt, interpolation, gradient)] = None
+            for dt in dts if needs_grid(method, interpolation) else (None,):
+                scheme = Scheme(method, order, dt, interpolation, gradient)
+                if scheme.gradients_coincide:  # one of them, then
+                    scheme = replace(scheme, gradient=gradients[0])
+                schemes[scheme] = None
     return list(schemes)
 
 

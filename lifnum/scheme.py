@@ -1,7 +1,7 @@
 """Scheme: how neurons are integrated and differentiated. Strings and options end here."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from lifnum.methods import propagators
 from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
 
 GRADIENTS = ("adjusted", "piggyback")
+
+
+def needs_grid(method, interpolation):
+    """Whether there is no simulation without a grid."""
+    return method != "exact" or interpolation == "none"
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,30 @@ class Scheme:
             refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
         if self.dt is not None:
             _positive("dt", self.dt)
-        elif self.method != "exact":
-            refuse("dt", f"a finite number > 0 for method {self.method!r}")
-        elif self.interpolation == "none":
-            refuse("dt", "a finite number > 0 where interpolation is 'none'")
+        elif needs_grid(self.method, self.interpolation):
+            refuse(
+                "dt",
+                "a finite number > 0 "
+                + (
+                    f"for method {self.method!r}"
+                    if self.method != "exact"
+                    else "where interpolation is 'none'"
+                ),
+            )
+
+    def adjoint(self, gradient=None):
+        """The adjoint that computes a gradient, by default the scheme's own.
+
+        On an exact trajectory with exact spike times both are the same, and it is piggyback, which
+        needs no states. ValueError for a gradient that `Scheme` refuses.
+        """
+        chosen = self if gradient is None else replace(self, gradient=gradient)
+        return "piggyback" if self.gradients_coincide else chosen.gradient
+
+    @property
+    def gradients_coincide(self):
+        """Whether both gradients are the same."""
+        return self.method == "exact" and self.interpolation == "dense"
 
     @property
     def label(self):

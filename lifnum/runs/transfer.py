@@ -211,17 +211,14 @@ class GradientComparison:
 
     def _gradients(self, scheme, which, kinds, progress=None):
         """Gradient of each layer's weights, for each kind; one forward pass serves them all."""
-        scheme = replace(scheme, gradient=kinds[0])
-        net = build_network(self.preset, scheme, self.weights[which])
+        net = build_network(self.preset, replace(scheme, gradient=kinds[0]), self.weights[which])
         sums = [[np.zeros_like(w) for w in net.weights] for _ in kinds]
         for first in range(0, len(self.trains), GRADIENT_BATCH):
             rows = np.arange(first, min(len(self.trains), first + GRADIENT_BATCH))
-            net.scheme = scheme
             out = net.forward(self.trains.select(rows))
             d_times = self.loss(out, self.labels[rows])[1]
             for kind, total in zip(kinds, sums):
-                net.scheme = replace(scheme, gradient=kind)
-                for whole, part in zip(total, net.backward(d_times)):
+                for whole, part in zip(total, net.backward(d_times, gradient=kind)):
                     whole += part
             if progress is not None:
                 progress(len(rows))
