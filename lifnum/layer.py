@@ -9,24 +9,30 @@ from lifnum.kernels.lif import dynamics, forward, potential
 from lifnum.kernels.steps import Steps
 from lifnum.methods.interpolation import LINEAR
 from lifnum.spikes import SpikeTrains
+from lifnum.weights import require_unchanged, write
 
 # the table of steps of one batch may take this much memory
 MAX_TABLE_BYTES = 8e9
+ROW_BYTES = 80.0  # of one of its sub-intervals, with what is kept beside it
 
 _ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
 
 
-def write_weights(w, values, name):
-    """Write values into the weights w, if they are of their shape."""
-    values = np.asarray(values)
-    if values.shape != w.shape or values.dtype.kind not in "fiu":
+def table_rows(d, batch, n_inputs):
+    """Rows that the table of steps of a batch has at most.
+
+    Raises
+    ------
+    ValueError
+        They would take more than `MAX_TABLE_BYTES`.
+    """
+    rows = n_inputs + batch * (d.n_grid + 1)
+    if rows * ROW_BYTES > MAX_TABLE_BYTES:
         raise ValueError(
-            f"{name} are {values.dtype} of shape {values.shape}; accepted: numbers of shape "
-            f"{w.shape}, which are written into the weights"
+            f"dt {d.dt:g} with a batch of {batch} needs {rows} sub-intervals; "
+            f"accepted: at most {MAX_TABLE_BYTES / ROW_BYTES:.0f}"
         )
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} hold NaN or inf; accepted: finite numbers")
-    w[...] = values
+    return rows
 
 
 def require_same_spikes(before, after):
@@ -61,7 +67,7 @@ class Layer:
         `Network.forward` was asked to count them, on the CPU; None elsewhere); 0 under `dense`.
     n_steps : int
         Sub-intervals of the last forward pass, over the batch.
-    n_constant : int
+    n_without_gradient : int
         Spikes that passed no gradient in the last backward pass, because u did not rise at them.
     gradient_norm : float
         Euclidean norm of the gradient of the weights in the last backward pass.
@@ -72,7 +78,8 @@ class Layer:
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
+        self.n_capped = self.n_suppressed = self.n_unresolved = 0
+        self.n_steps = self.n_without_gradient = 0
         self.gradient_norm = 0.0
         n_padded = tiles.padded(weights.shape[1])
         self._padded = None  # weights as the kernels see them, where that is not as they are
@@ -90,7 +97,7 @@ class Layer:
 
     @weights.setter
     def weights(self, values):
-        write_weights(self._weights, values, "weights of the layer")
+        write(self._weights, values, "weights of the layer")
 
     def forget(self):
         """There is no last forward pass any more."""
@@ -124,10 +131,10 @@ class Layer:
             elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
                 pieces = self._pieces = np.empty(slots.shape, dynamics.PIECE)
             pieces = pieces[:batch]
+            run = d, inputs.times, inputs.offsets, inputs.indices, w, self.width, steps
             times, indices, offsets, totals = forward.forward(
-                d, inputs.times, inputs.offsets, inputs.indices, w, self.width,
-                steps, slots, pieces, tallies, states, address,
-            )  # fmt: skip
+                *run, slots, pieces, tallies, states, address
+            )
             most, self.n_capped, self.n_suppressed, bad, self.n_steps, unresolved = totals.tolist()
             self.n_unresolved = None if on_chords and not count_peaks else unresolved
             if most <= slots.shape[2]:
@@ -152,11 +159,7 @@ class Layer:
     def _kernel_weights(self):
         """The weights as they are now, as wide as the kernels see them."""
         w = self._weights
-        if w.shape != self.shape or w.dtype != self.dtype:  # an array's own may be assigned to
-            raise ValueError(
-                f"weights have become {w.dtype} of shape {w.shape}; accepted: {self.dtype} of "
-                f"shape {self.shape}, as they were"
-            )
+        require_unchanged(w, self.shape, self.dtype)
         if self._padded is None:
             return w
         self._padded[:, : w.shape[1]] = w
@@ -165,12 +168,7 @@ class Layer:
     def _room_for_steps(self, inputs):
         """An empty table of steps, large enough for these inputs."""
         d, batch = self.dynamics, len(inputs)
-        most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
-        if 80.0 * most > MAX_TABLE_BYTES:
-            raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
-            )
+        most = table_rows(d, batch, int(inputs.offsets[-1]))
         if self._table is None or len(self._table[0]) < most:
             self._table = (
                 np.empty(most),
@@ -219,7 +217,7 @@ class Layer:
         else:
             address = self._address(adjoints.piggyback_address, w, self._steps)
             results = adjoints.backward_piggyback(*common, slots, counts, *after, address)
-        self.gradient_norm, self.n_constant = results
+        self.gradient_norm, self.n_without_gradient = results
         if adjusted and missing:  # what backward gives must not depend on an earlier one
             self._run, self._states = (*self._run[:3], run[3], counts), kept
         if not input_gradient:

@@ -7,11 +7,12 @@ import numpy as np
 from lifnum.cuda.device import require as require_gpu
 from lifnum.cuda.device import to_device, to_host
 from lifnum.errors import SimulationError, _is_integer, _positive
-from lifnum.layer import Layer, write_weights
+from lifnum.layer import Layer
 from lifnum.neurons.lif import Neuron
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
+from lifnum.weights import Weights, accepted
 
 DEVICES = ("cpu", "cuda")
 
@@ -19,17 +20,6 @@ MAX_STEPS = 1e8
 
 # of the state in a time constant, relative: measured errors of spike times are a tenth of it
 MAX_ROUNDING = 1e-3
-
-
-class _Weights(tuple):
-    """The layers' weight arrays; assigning to one writes into it."""
-
-    __slots__ = ()
-
-    def __setitem__(self, k, values):
-        if not _is_integer(k):
-            raise ValueError(f"weights are assigned to layer {k!r}; accepted: an integer")
-        write_weights(self[k], values, f"weights of layer {k}")
 
 
 class Network:
@@ -86,43 +76,10 @@ class Network:
         self.layers = []
         copied = []
         for k, (given, neuron) in enumerate(layers):
-            weights = np.require(given, requirements=("C", "A", "W"))
-            if isinstance(given, np.ndarray) and given.size:
-                if not np.may_share_memory(weights, given):
-                    copied.append(str(k))
-            if weights.ndim != 2 or weights.dtype not in (np.float32, np.float64):
-                raise ValueError(
-                    f"weights of layer {k} are {weights.dtype} of shape {weights.shape}; "
-                    "accepted: float32 or float64 of shape (n_pre, n_post)"
-                )
-            if k > 0 and weights.shape[0] != self.layers[-1].weights.shape[1]:
-                raise ValueError(
-                    f"weights of layer {k} have shape {weights.shape}; "
-                    f"accepted: ({self.layers[-1].weights.shape[1]}, n_post)"
-                )
-            if k > 0 and weights.dtype != self.layers[0].weights.dtype:
-                raise ValueError(
-                    f"weights of layer {k} are {weights.dtype}; "
-                    f"accepted: {self.layers[0].weights.dtype}, as in layer 0"
-                )
-            if not np.isfinite(weights).all():
-                raise ValueError(f"weights of layer {k} hold NaN or inf; accepted: finite numbers")
-            if not scheme.is_stable(neuron, self.duration):
-                warnings.warn(
-                    f"dt {scheme.dt:g} is beyond the stability limit of {scheme.method} for "
-                    f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-            rounding = scheme.rounding(neuron, self.duration, weights.dtype)
-            if rounding > MAX_ROUNDING:
-                warnings.warn(
-                    f"dt {scheme.dt:g} is too fine for {weights.dtype}: rounding may move the "
-                    f"spikes of layer {k} by {rounding:.1g} time constants; float64 or a larger dt "
-                    "does not",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            weights, is_copy = accepted(given, self.weights)
+            if is_copy:
+                copied.append(str(k))
+            _warn_of_step(scheme, neuron, self.duration, weights.dtype, k)
             self.layers.append(kind(weights, neuron, scheme, self.duration))
         if copied:
             warnings.warn(
@@ -168,7 +125,7 @@ class Network:
 
         ``net.weights[k] = values`` writes into the array, and raises where the shape differs.
         """
-        return _Weights(layer.weights for layer in self.layers)
+        return Weights(layer.weights for layer in self.layers)
 
     @property
     def dtype(self):
@@ -280,6 +237,21 @@ class Network:
         adjoint = self.scheme.adjoint(gradient)
         if not self._ready:
             raise ValueError("there is no forward pass that succeeded; run forward before backward")
+        d_times = self._accepted_d_times(d_times)
+        self._ready = False  # until it is known that nothing happened to the forward pass
+        gradients = []
+        for k in range(len(self.layers) - 1, -1, -1):
+            d_w, d_times = self.layers[k].backward(d_times, adjoint, input_gradient or k > 0)
+            gradients.append(d_w)
+        gradients.reverse()
+        self._ready = True
+        if self.device != "cpu" and self._on_host:
+            gradients = [to_host(gradient) for gradient in gradients]
+            d_times = to_host(d_times) if input_gradient else None
+        return (gradients, d_times) if input_gradient else gradients
+
+    def _accepted_d_times(self, d_times):
+        """dL/dt of the output's spikes where the network runs, or a ValueError."""
         last = self.layers[-1]
         on_host = last.spikes.xp is np
         d_times = np.asarray(d_times) if on_host else to_device(d_times)
@@ -298,17 +270,7 @@ class Network:
                 )
         if self.device != "cpu":
             d_times = to_device(d_times).astype(np.float64, copy=False)
-        self._ready = False  # until it is known that nothing happened to the forward pass
-        gradients = []
-        for k in range(len(self.layers) - 1, -1, -1):
-            d_w, d_times = self.layers[k].backward(d_times, adjoint, input_gradient or k > 0)
-            gradients.append(d_w)
-        gradients.reverse()
-        self._ready = True
-        if self.device != "cpu" and self._on_host:
-            gradients = [to_host(gradient) for gradient in gradients]
-            d_times = to_host(d_times) if input_gradient else None
-        return (gradients, d_times) if input_gradient else gradients
+        return d_times
 
     def place(self, spikes):
         """The SpikeTrains where the network runs: `forward` returns from there what it gets there.
@@ -378,6 +340,25 @@ class Network:
         ]
         self._forward(layers, spikes, False, True)
         return layers[-1].potential(times)
+
+
+def _warn_of_step(scheme, neuron, duration, dtype, k):
+    """Warn of a grid step that is too coarse for the method, or too fine for the type."""
+    if not scheme.is_stable(neuron, duration):
+        warnings.warn(
+            f"dt {scheme.dt:g} is beyond the stability limit of {scheme.method} for "
+            f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    rounding = scheme.rounding(neuron, duration, dtype)
+    if rounding > MAX_ROUNDING:
+        warnings.warn(
+            f"dt {scheme.dt:g} is too fine for {dtype}: rounding may move the spikes of layer {k} "
+            f"by {rounding:.1g} time constants; float64 or a larger dt does not",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _pairs(layers):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lifnum.errors import _is_integer, _positive
+from lifnum.fields import option
 from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods import propagators
@@ -45,11 +46,15 @@ class Scheme:
         An unknown name, a missing or superfluous order or dt, or adjusted with none.
     """
 
-    method: str = "exact"
-    order: int | None = None
-    dt: float | None = None
-    interpolation: str = "dense"
-    gradient: str | None = None
+    method: str = option(", ".join(propagators.METHODS), "NAME", default="exact")
+    order: int | None = option(
+        f"order of ps (Parker-Sochacki), 1 to {propagators.MAX_ORDER}", "N", int, None
+    )
+    dt: float | None = option("grid step in seconds", "S", float, None)
+    interpolation: str = option(
+        f"spike times inside a step: {', '.join(INTERPOLATIONS)}", "NAME", default="dense"
+    )
+    gradient: str | None = option(" or ".join(GRADIENTS), "NAME", default=None)
 
     def __post_init__(self):
         def refuse(name, accepted):
@@ -67,24 +72,18 @@ class Scheme:
         one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
             refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
-        fixed_order = propagators.METHODS[self.method][1]
+        own_series = propagators.series_order(self.method, 0) or None
         if self.method == "ps":
             if not _is_integer(self.order) or not 1 <= self.order <= propagators.MAX_ORDER:
                 refuse("order", f"an integer from 1 to {propagators.MAX_ORDER} for method 'ps'")
-        elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
+        elif self.order is not None and not (_is_integer(self.order) and self.order == own_series):
             refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
         if self.dt is not None:
             _positive("dt", self.dt)
         elif needs_grid(self.method, self.interpolation):
-            refuse(
-                "dt",
-                "a finite number > 0 "
-                + (
-                    f"for method {self.method!r}"
-                    if self.method != "exact"
-                    else "where interpolation is 'none'"
-                ),
-            )
+            gridless = self.method == "exact"
+            why = "where interpolation is 'none'" if gridless else f"for method {self.method!r}"
+            refuse("dt", f"a finite number > 0 {why}")
 
     def adjoint(self, gradient=None):
         """The adjoint that computes a gradient, by default the scheme's own.
@@ -117,10 +116,7 @@ class Scheme:
     @property
     def convergence_order(self):
         """Order at which the end of a step converges; inf for exact."""
-        code, order = propagators.METHODS[self.method]
-        return (order or self.order) if code == propagators.PS else (
-            propagators.CONVERGENCE_ORDER[self.method]
-        )  # fmt: skip
+        return propagators.METHODS[self.method].order or self.order
 
     def dynamics(self, neuron, duration, dtype):
         """The numbers that the kernels take for a layer of these neurons."""

@@ -436,7 +436,7 @@ def _named(name, derivative, order):
         raise ValueError(
             f"order is {order!r}; accepted: 1 to {propagators.MAX_ORDER} for method 'ps'"
         )
-    known = propagators.METHODS[name][1] or propagators.CONVERGENCE_ORDER.get(name)
+    known = propagators.METHODS[name].order
 
     @lru_cache
     def method(tau_s, tau):

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from test_data import user_arrays, write_user_file
 
+import lifnum.evaluate
 import lifnum.train
 from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, errors, losses
 from lifnum.data import datasets, encoding, files
 from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.optimizers import SGD, Adam
-from lifnum.runs import configuration, evaluation, presets
+from lifnum.runs import evaluation, presets
 
 NEURON = Neuron(0.5, 1.0, 1.0)
 
@@ -361,9 +362,9 @@ def test_a_loss_is_known_everywhere_once_it_is_in_the_registry(monkeypatch):
 
     with refused("loss is 'third'; accepted: spike-count, ttfs"):
         preset("third")
-    monkeypatch.setitem(losses.LOSSES, "third", lambda preset: Third(preset.target_true, 1.0))
-    assert type(configuration.build_loss(preset("third"))) is Third
-    assert type(configuration.build_loss(preset("ttfs"))) is TimeToFirstSpike
+    monkeypatch.setitem(losses.LOSSES, "third", Third)
+    assert losses.build(preset("third")) == Third(15.0, 3.0)
+    assert losses.build(preset("ttfs")) == TimeToFirstSpike(0.005, 0.2)
     assert "third" not in lifnum.train._preset_lines()
 
 

@@ -8,8 +8,10 @@ import pytest
 
 import lifnum
 from lifnum import evaluate, options, train
+from lifnum.data import datasets
 from lifnum.files.reader import Trace
 from lifnum.files.transfers import GRADIENTS, SCHEMES, read_transfer
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.transfer import Transfer, by_neuron, difference
 
 
@@ -99,9 +101,9 @@ def test_every_trained_spike_is_matched_or_lost_and_every_other_matched_or_gaine
 @pytest.mark.parametrize("method, order", [("euler", 1), ("ps", 2), ("ps", 3), ("trapezoidal", 2)])
 def test_deviations_shrink_with_dt_at_the_order_of_the_method(trained, method, order):
     with Trace(trained) as trace:
-        config, weights = trace.config, trace.weights()
-    preset = lifnum.presets.from_config(config["preset"])
-    data = lifnum.datasets.load("digits", limit_test=20)
+        preset = Configuration.from_json(trace.config, trained).preset
+        weights = trace.weights()
+    data = datasets.load("digits", limit_test=20)
     experiment = Transfer(preset, lifnum.Scheme(), weights, data)
     means = []
     for dt in (1.25e-4, 6.25e-5):
@@ -197,7 +199,7 @@ def test_a_file_of_another_run_is_refused_and_left_as_it_is(trained, in_tmp, cap
 
 
 def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_tmp):
-    data = lifnum.datasets.load("digits", limit_train=10, limit_test=15)
+    data = datasets.load("digits", limit_train=10, limit_test=15)
     arrays = {}
     for part in ("train", "test"):
         trains, labels = getattr(data, part), getattr(data, f"{part}_labels")
