@@ -24,8 +24,12 @@ class TraceError(ValueError):
     """A trace that can not be read or written; the message is one line that names the file."""
 
 
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _positive(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if not _is_real(value) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
 
 

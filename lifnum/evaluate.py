@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lifnum import options
-from lifnum.data import dataset, datasets
+from lifnum import losses, options
+from lifnum.data import dataset
+from lifnum.data.datasets import DATASETS
 from lifnum.files.environment import environment
 from lifnum.files.reader import Trace
 from lifnum.files.transfers import TransferFile, weights_digest
-from lifnum.runs import configuration, evaluation, presets
+from lifnum.runs import evaluation
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import data_digest, remarks, silent_output
 from lifnum.runs.transfer import GradientComparison, Transfer
 from lifnum.scheme import Scheme
@@ -68,19 +70,16 @@ def load_data(args, config, weights, digest, classes):
 
     `digest` is that of the data it was trained on. What is no user's file can not have changed.
     """
-    preset = presets.from_config(config["preset"])
-    name, window, seed = args.dataset or preset.dataset, preset.window, config["seed"]
-    if args.dataset is None and name not in datasets.NAMES and digest is not None:
-        whole = datasets.load(name, args.data_dir, window, seed, config["limit_train"],
-                              config["limit_test"])  # fmt: skip
-        if data_digest(whole) != digest:
-            raise ValueError(f"{name}: holds other data than the network was trained on (another "
-                             f"SHA-256); accepted: those, or --dataset {name} to evaluate on "
-                             "these on purpose")  # fmt: skip
-    data = datasets.load(
-        name, args.data_dir, window, seed, args.gradients or 1,
-        args.limit_test if args.limit_test is not None else config["limit_test"],
-    )  # fmt: skip
+    name = args.dataset or config.preset.dataset
+    if args.dataset is None and name not in DATASETS and digest is not None:
+        if data_digest(config.data(args.data_dir)) != digest:
+            raise ValueError(
+                f"{name}: holds other data than the network was trained on (another SHA-256); "
+                f"accepted: those, or --dataset {name} to evaluate on these on purpose"
+            )
+    limit_test = config.limit_test if args.limit_test is None else args.limit_test
+    limits = {"limit_train": args.gradients or 1, "limit_test": limit_test}
+    data = config.data(args.data_dir, name=name, **limits)
     for part, trains in (("test", data.test), ("training", data.train)):
         if len(trains) == 0 and (part == "test" or args.gradients):
             raise ValueError(f"dataset {data.name} has no {part} samples; accepted: at least 1")
@@ -95,19 +94,17 @@ def load_data(args, config, weights, digest, classes):
 
 def evaluate(path, config, weights, data, classes, threads, device):
     """Evaluate under the trained scheme and print what comes out."""
-    net, loss, _ = configuration.network_of(config, weights, device)
+    net, loss = config.network(weights, device), losses.build(config.preset)
     start = time.perf_counter()
     with tqdm(total=len(data.test), unit="sample", leave=False, disable=None) as bar:
-        result = evaluation.evaluate(
-            net, loss, net.place(data.test), data.test_labels, data.n_classes,
-            progress=bar.update, count_peaks=True,
-        )  # fmt: skip
-    print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, "
-          f"{threads} threads, {time.perf_counter() - start:.2f} s")  # fmt: skip
+        test = net.place(data.test), data.test_labels, data.n_classes
+        result = evaluation.evaluate(net, loss, *test, progress=bar.update, count_peaks=True)
+    taken = f"{threads} threads, {time.perf_counter() - start:.2f} s"
+    print(f"{path}: {net.scheme.label} on {data.name}, {len(data.test)} test samples, {taken}")
     print("\n".join(confusion_lines(result.confusion, classes)))
     for k, (spikes, silent) in enumerate(zip(result.spikes, result.silent)):
-        print(f"layer {k}: {spikes:.1f} spikes a sample, {100 * silent:.1f} % of the neurons "
-              f"silent on all samples")  # fmt: skip
+        share = f"{100 * silent:.1f} % of the neurons silent on all samples"
+        print(f"layer {k}: {spikes:.1f} spikes a sample, {share}")
     print("".join(f"{line}\n" for line in unresolved_lines(result.unresolved, net)), end="")
     print(f"loss {result.loss:.4g}, accuracy {100 * result.accuracy:.2f} %")
     if result.silent[-1] >= 1.0:
@@ -146,13 +143,14 @@ def output_of(args, trace, dataset, trained_on):
     return Path(args.output)
 
 
-def transfer(args, path, config, weights, gradient_weights, data, schemes, threads):
+def transfer(args, trained_run, data, schemes, threads):
     """Write the transfer file of one trace, or what it lacks, and print it."""
-    preset, trained = presets.from_config(config["preset"]), Scheme(**config["scheme"])
+    path, entries, config, weights, gradient_weights = trained_run
+    preset, trained = config.preset, config.scheme
     output = output_of(args, path, data.name, preset.dataset)
     header = {
-        "config": config,
-        "seed": config["seed"],
+        "config": entries,
+        "seed": config.seed,
         "trace": Path(path).name,
         "weights": args.weights,
         "weights_digest": weights_digest(weights),
@@ -196,8 +194,8 @@ def row_lines(rows):
     for row in rows:
         method, order = row["method"].decode(), row["order"]
         dt = None if np.isnan(row["dt"]) else float(row["dt"])
-        scheme = Scheme(method, int(order) if method == "ps" else None, dt,
-                        row["interpolation"].decode())  # fmt: skip
+        order = int(order) if method == "ps" else None
+        scheme = Scheme(method, order, dt, row["interpolation"].decode())
         trained = (row["matched"] + row["lost"]).sum()
         n = row["matched"].sum()
         deviation = np.nansum(row["deviation_mean"] * row["matched"]) / n if n > 0 else np.nan
@@ -220,7 +218,8 @@ def main(argv=None):
         raise ValueError(f"device is {device!r}; accepted for a transfer: cpu")
     for path in args.trace:
         with Trace(path) as trace:
-            config, weights, status = trace.config, trace.weights(args.weights), trace.status
+            config = Configuration.from_json(trace.config, path)
+            entries, weights, status = trace.config, trace.weights(args.weights), trace.status
             digest = trace.header.get("data")
             classes = trace.classes
             gradient_weights = {}
@@ -228,15 +227,15 @@ def main(argv=None):
                 gradient_weights = {which: trace.weights(which) for which in ("initial", "last")}
         if status != "finished":
             print(f"warning: {path}: the run is {status}", file=sys.stderr)
-        trained = Scheme(**config["scheme"])
-        schemes = grid_of(args, trained) if transferring else []
+        schemes = grid_of(args, config.scheme) if transferring else []
         data = load_data(args, config, weights, digest, classes)
-        preset = replace(presets.from_config(config["preset"]), validation_share=0.0)
-        lines = [line for one in schemes or [trained] for line in remarks(preset, one, data)]
+        preset = replace(config.preset, validation_share=0.0)
+        lines = [line for one in schemes or [config.scheme] for line in remarks(preset, one, data)]
         for line in dict.fromkeys(lines):
             print(f"warning: {path}: {line}", file=sys.stderr)
         if transferring:
-            transfer(args, path, config, weights, gradient_weights, data, schemes, threads)
+            run = path, entries, config, weights, gradient_weights
+            transfer(args, run, data, schemes, threads)
         else:
             evaluate(path, config, weights, data, classes, threads, device)
     return 0

@@ -4,29 +4,35 @@ import numpy as np
 
 from lifnum.errors import SimulationError
 from lifnum.kernels import sums, tiles
-from lifnum.kernels.lif import adjoint, dynamics, forward, potential
+from lifnum.kernels.lif import adjoint as adjoints
+from lifnum.kernels.lif import dynamics, forward, potential
 from lifnum.kernels.steps import Steps
-from lifnum.methods import propagators
-from lifnum.methods.interpolation import INTERPOLATIONS, LINEAR
+from lifnum.methods.interpolation import LINEAR
 from lifnum.spikes import SpikeTrains
+from lifnum.weights import require_unchanged, write
 
 # the table of steps of one batch may take this much memory
 MAX_TABLE_BYTES = 8e9
+ROW_BYTES = 80.0  # of one of its sub-intervals, with what is kept beside it
 
 _ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
 
 
-def write_weights(w, values, name):
-    """Write values into the weights w, if they are of their shape."""
-    values = np.asarray(values)
-    if values.shape != w.shape or values.dtype.kind not in "fiu":
+def table_rows(d, batch, n_inputs):
+    """Rows that the table of steps of a batch has at most.
+
+    Raises
+    ------
+    ValueError
+        They would take more than `MAX_TABLE_BYTES`.
+    """
+    rows = n_inputs + batch * (d.n_grid + 1)
+    if rows * ROW_BYTES > MAX_TABLE_BYTES:
         raise ValueError(
-            f"{name} are {values.dtype} of shape {values.shape}; accepted: numbers of shape "
-            f"{w.shape}, which are written into the weights"
+            f"dt {d.dt:g} with a batch of {batch} needs {rows} sub-intervals; "
+            f"accepted: at most {MAX_TABLE_BYTES / ROW_BYTES:.0f}"
         )
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} hold NaN or inf; accepted: finite numbers")
-    w[...] = values
+    return rows
 
 
 def require_same_spikes(before, after):
@@ -61,7 +67,7 @@ class Layer:
         `Network.forward` was asked to count them, on the CPU; None elsewhere); 0 under `dense`.
     n_steps : int
         Sub-intervals of the last forward pass, over the batch.
-    n_constant : int
+    n_without_gradient : int
         Spikes that passed no gradient in the last backward pass, because u did not rise at them.
     gradient_norm : float
         Euclidean norm of the gradient of the weights in the last backward pass.
@@ -72,7 +78,8 @@ class Layer:
         self.neuron = neuron
         self.dynamics = scheme.dynamics(neuron, duration, weights.dtype)
         self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
+        self.n_capped = self.n_suppressed = self.n_unresolved = 0
+        self.n_steps = self.n_without_gradient = 0
         self.gradient_norm = 0.0
         n_padded = tiles.padded(weights.shape[1])
         self._padded = None  # weights as the kernels see them, where that is not as they are
@@ -90,7 +97,7 @@ class Layer:
 
     @weights.setter
     def weights(self, values):
-        write_weights(self._weights, values, "weights of the layer")
+        write(self._weights, values, "weights of the layer")
 
     def forget(self):
         """There is no last forward pass any more."""
@@ -151,11 +158,7 @@ class Layer:
     def _kernel_weights(self):
         """The weights as they are now, as wide as the kernels see them."""
         w = self._weights
-        if w.shape != self.shape or w.dtype != self.dtype:  # an array's own may be assigned to
-            raise ValueError(
-                f"weights have become {w.dtype} of shape {w.shape}; accepted: {self.dtype} of "
-                f"shape {self.shape}, as they were"
-            )
+        require_unchanged(w, self.shape, self.dtype)
         if self._padded is None:
             return w
         self._padded[:, : w.shape[1]] = w
@@ -164,12 +167,7 @@ class Layer:
     def _room_for_steps(self, inputs):
         """An empty table of steps, large enough for these inputs."""
         d, batch = self.dynamics, len(inputs)
-        most = int(inputs.offsets[-1]) + batch * (d.n_grid + 1)
-        if 80.0 * most > MAX_TABLE_BYTES:
-            raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
-            )
+        most = table_rows(d, batch, int(inputs.offsets[-1]))
         if self._table is None or len(self._table[0]) < most:
             self._table = (
                 np.empty(most),
@@ -179,14 +177,13 @@ class Layer:
             )
         return Steps(np.empty(batch, np.int64), np.zeros(batch, np.int64), *self._table)
 
-    def backward(self, d_times, gradient, input_gradient):
-        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
+    def backward(self, d_times, adjoint, input_gradient):
+        """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes.
+
+        `adjoint` is a name that `Scheme.adjoint` gave.
+        """
         d = self.dynamics
-        exact = d.code == propagators.EXACT
-        # on an exact trajectory both gradients coincide, and piggyback needs no states
-        adjusted = gradient == "adjusted" and not (
-            exact and d.interpolation == INTERPOLATIONS["dense"]
-        )
+        adjusted = adjoint == "adjusted"
         run, kept = self._run, self._states
         missing = run[2].pieces.shape[2] == 0 or (input_gradient and kept is None)
         if adjusted and missing:
@@ -208,9 +205,9 @@ class Layer:
         fresh = np.ones((n_chunks, self.n_tiles, len(w)), np.bool_)
         received = tiles.Inputs(inputs.times, inputs.offsets, inputs.indices, w, self.width)
         gradients = sums.Gradient(d_times, d_w, fresh, total, d_in)
-        find = adjoint.adjusted_address if adjusted else adjoint.piggyback_address
+        find = adjoints.adjusted_address if adjusted else adjoints.piggyback_address
         kernel = self._with_address(find, d, received, self._steps, output, gradients)
-        self.gradient_norm, self.n_constant = adjoint.backward(*kernel)
+        self.gradient_norm, self.n_without_gradient = adjoints.backward(*kernel)
         if adjusted and missing:  # what backward gives must not depend on an earlier one
             # the records of the same spikes, and the old pieces, which may be none
             output = output._replace(pieces=run[2].pieces, states=run[2].states)

@@ -53,7 +53,9 @@ class ModelLayer:
         self._weights, self.shape, self.dtype = weights, weights.shape, weights.dtype
         self.neuron = model
         self.spikes = None
-        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = self.n_constant = 0
+        self.n_capped = self.n_suppressed = self.n_unresolved = self.n_steps = (
+            self.n_without_gradient
+        ) = 0
         self.gradient_norm = 0.0
         n_post = weights.shape[1]
         if model.n_neurons not in (None, n_post):
@@ -214,7 +216,7 @@ class ModelLayer:
                 "the weights were changed since the forward pass, and give other spikes; "
                 "accepted: weights as they were, or a forward pass before backward"
             )
-        self.n_constant = int(tallies[:, 0].sum())
+        self.n_without_gradient = int(tallies[:, 0].sum())
         total = d_w.sum(axis=0) if n_chunks > 1 else d_w[0]
         self.gradient_norm = float(np.sqrt(np.square(total).sum()))
         return total.astype(self.dtype, copy=False), d_in.sum(axis=0) if input_gradient else None

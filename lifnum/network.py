@@ -1,20 +1,20 @@
 """Network: layers in a row, forward and backward."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 
 from lifnum.cuda.device import require as require_gpu
 from lifnum.cuda.device import to_device, to_host
 from lifnum.errors import SimulationError, _is_integer, _positive
-from lifnum.layer import Layer, write_weights
+from lifnum.layer import Layer
 from lifnum.model_layer import ModelLayer
 from lifnum.neurons.lif import Neuron
 from lifnum.neurons.model import Model
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
+from lifnum.weights import Weights, accepted
 
 DEVICES = ("cpu", "cuda")
 
@@ -22,17 +22,6 @@ MAX_STEPS = 1e8
 
 # of the state in a time constant, relative: measured errors of spike times are a tenth of it
 MAX_ROUNDING = 1e-3
-
-
-class _Weights(tuple):
-    """The layers' weight arrays; assigning to one writes into it."""
-
-    __slots__ = ()
-
-    def __setitem__(self, k, values):
-        if not _is_integer(k):
-            raise ValueError(f"weights are assigned to layer {k!r}; accepted: an integer")
-        write_weights(self[k], values, f"weights of layer {k}")
 
 
 class Network:
@@ -91,47 +80,12 @@ class Network:
         self.layers = []
         copied = []
         for k, (given, neuron) in enumerate(layers):
-            weights = np.require(given, requirements=("C", "A", "W"))
-            if isinstance(given, np.ndarray) and given.size:
-                if not np.may_share_memory(weights, given):
-                    copied.append(str(k))
-            if weights.ndim != 2 or weights.dtype not in (np.float32, np.float64):
-                raise ValueError(
-                    f"weights of layer {k} are {weights.dtype} of shape {weights.shape}; "
-                    "accepted: float32 or float64 of shape (n_pre, n_post)"
-                )
-            if k > 0 and weights.shape[0] != self.layers[-1].weights.shape[1]:
-                raise ValueError(
-                    f"weights of layer {k} have shape {weights.shape}; "
-                    f"accepted: ({self.layers[-1].weights.shape[1]}, n_post)"
-                )
-            if k > 0 and weights.dtype != self.layers[0].weights.dtype:
-                raise ValueError(
-                    f"weights of layer {k} are {weights.dtype}; "
-                    f"accepted: {self.layers[0].weights.dtype}, as in layer 0"
-                )
-            if not np.isfinite(weights).all():
-                raise ValueError(f"weights of layer {k} hold NaN or inf; accepted: finite numbers")
-            if not scheme.is_stable(neuron, self.duration):
-                name = getattr(scheme.method, "label", scheme.method)
-                warnings.warn(
-                    f"dt {scheme.dt:g} is beyond the stability limit of {name} for "
-                    f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            weights, is_copy = accepted(given, self.weights)
+            if is_copy:
+                copied.append(str(k))
             is_model = isinstance(neuron, Model)  # whose state is float64
-            rounding = 0.0
             if not is_model:
-                rounding = scheme.rounding(neuron, self.duration, weights.dtype)
-            if rounding > MAX_ROUNDING:
-                warnings.warn(
-                    f"dt {scheme.dt:g} is too fine for {weights.dtype}: rounding may move the "
-                    f"spikes of layer {k} by {rounding:.1g} time constants; float64 or a larger dt "
-                    "does not",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                _warn_of_step(scheme, neuron, self.duration, weights.dtype, k)
             one = ModelLayer if is_model else kind
             self.layers.append(one(weights, neuron, scheme, self.duration))
         if copied:
@@ -147,18 +101,8 @@ class Network:
 
     @property
     def scheme(self):
-        """The Scheme; one that differs in the gradient alone may take its place."""
+        """The Scheme; its gradient is what `backward` gives where it is asked for none."""
         return self._scheme
-
-    @scheme.setter
-    def scheme(self, scheme):
-        old = self._scheme
-        if not isinstance(scheme, Scheme) or replace(scheme, gradient=old.gradient) != old:
-            raise ValueError(
-                f"scheme is {scheme!r}; accepted: the network's own with another gradient, or a "
-                "new Network"
-            )
-        self._scheme = scheme
 
     @property
     def duration(self):
@@ -188,7 +132,7 @@ class Network:
 
         ``net.weights[k] = values`` writes into the array, and raises where the shape differs.
         """
-        return _Weights(layer.weights for layer in self.layers)
+        return Weights(layer.weights for layer in self.layers)
 
     @property
     def dtype(self):
@@ -253,8 +197,7 @@ class Network:
     def _forward(self, layers, spikes, differentiable, with_states, count_peaks=False):
         """Output of these layers; `with_states`: what the last one's potential needs is kept."""
         scheme = self.scheme
-        coincide = scheme.method == "exact" and scheme.interpolation == "dense"
-        adjusted = scheme.gradient == "adjusted" and not coincide
+        adjusted = scheme.adjoint() == "adjusted"
         for k, one in enumerate(layers):
             stated = with_states and k == len(layers) - 1
             keep_pieces = (differentiable and adjusted) or (
@@ -267,7 +210,7 @@ class Network:
                 raise SimulationError(f"layer {k}, {error}") from None
         return spikes
 
-    def backward(self, d_times, input_gradient=False):
+    def backward(self, d_times, input_gradient=False, *, gradient=None):
         """Gradients of a loss after `forward`, summed over the batch; may be asked for again.
 
         Spikes and currents are those of the last forward pass, weights those of now: it is the
@@ -281,6 +224,9 @@ class Network:
             that is not checked, and shows in the gradient_norm.)
         input_gradient : bool
             Ask for the derivatives by the input spike times too.
+        gradient : {"adjusted", "piggyback"}, optional
+            The adjoint to run; that of the scheme by default. `adjusted` under a scheme of
+            `piggyback` simulates once more, for what the forward pass did not keep.
 
         Returns
         -------
@@ -292,10 +238,27 @@ class Network:
         ------
         ValueError
             There is no forward pass, or the last one failed; d_times of another length than the
-            output, no numbers, or not finite; the weights were changed.
+            output, no numbers, or not finite; the weights were changed; a gradient that there is
+            not, or not under this interpolation.
         """
+        adjoint = self.scheme.adjoint(gradient)
         if not self._ready:
             raise ValueError("there is no forward pass that succeeded; run forward before backward")
+        d_times = self._accepted_d_times(d_times)
+        self._ready = False  # until it is known that nothing happened to the forward pass
+        gradients = []
+        for k in range(len(self.layers) - 1, -1, -1):
+            d_w, d_times = self.layers[k].backward(d_times, adjoint, input_gradient or k > 0)
+            gradients.append(d_w)
+        gradients.reverse()
+        self._ready = True
+        if self.device != "cpu" and self._on_host:
+            gradients = [to_host(gradient) for gradient in gradients]
+            d_times = to_host(d_times) if input_gradient else None
+        return (gradients, d_times) if input_gradient else gradients
+
+    def _accepted_d_times(self, d_times):
+        """dL/dt of the output's spikes where the network runs, or a ValueError."""
         last = self.layers[-1]
         on_host = last.spikes.xp is np
         d_times = np.asarray(d_times) if on_host else to_device(d_times)
@@ -314,19 +277,7 @@ class Network:
                 )
         if self.device != "cpu":
             d_times = to_device(d_times).astype(np.float64, copy=False)
-        self._ready = False  # until it is known that nothing happened to the forward pass
-        gradients = []
-        for k in range(len(self.layers) - 1, -1, -1):
-            gradient, d_times = self.layers[k].backward(
-                d_times, self.scheme.gradient, input_gradient or k > 0
-            )
-            gradients.append(gradient)
-        gradients.reverse()
-        self._ready = True
-        if self.device != "cpu" and self._on_host:
-            gradients = [to_host(gradient) for gradient in gradients]
-            d_times = to_host(d_times) if input_gradient else None
-        return (gradients, d_times) if input_gradient else gradients
+        return d_times
 
     def place(self, spikes):
         """The SpikeTrains where the network runs: `forward` returns from there what it gets there.
@@ -419,6 +370,26 @@ class Network:
         ]
         self._forward(layers, spikes, False, True)
         return ask(layers[-1], times)
+
+
+def _warn_of_step(scheme, neuron, duration, dtype, k):
+    """Warn of a grid step that is too coarse for the method, or too fine for the type."""
+    if not scheme.is_stable(neuron, duration):
+        name = getattr(scheme.method, "label", scheme.method)
+        warnings.warn(
+            f"dt {scheme.dt:g} is beyond the stability limit of {name} for "
+            f"layer {k} (tau_s {neuron.tau_s:g}, tau {neuron.tau:g})",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    rounding = scheme.rounding(neuron, duration, dtype)
+    if rounding > MAX_ROUNDING:
+        warnings.warn(
+            f"dt {scheme.dt:g} is too fine for {dtype}: rounding may move the spikes of layer {k} "
+            f"by {rounding:.1g} time constants; float64 or a larger dt does not",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _pairs(layers):

@@ -8,20 +8,23 @@ import shutil
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
 from itertools import product
 
 import numba
 
+from lifnum import fields
 from lifnum._version import __version__
 from lifnum.cuda import device
-from lifnum.data.datasets import NAMES
+from lifnum.data.datasets import DATASETS
+from lifnum.fields import positive, whole
 from lifnum.files.hdf5 import one_line
-from lifnum.methods.interpolation import INTERPOLATIONS
-from lifnum.methods.propagators import METHODS
 from lifnum.network import DEVICES
-from lifnum.scheme import GRADIENTS, Scheme
+from lifnum.runs.configuration import DEFAULT_DT, Configuration, scheme_of
+from lifnum.scheme import Scheme, needs_grid
 
-DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
+# what other programs ask for here
+__all__ = ["DEFAULT_DT", "positive", "scheme_of", "whole"]
 
 # what is wrong with the user's input, rather than with the program
 INPUT_ERRORS = (ValueError, FileNotFoundError, IsADirectoryError, PermissionError)
@@ -51,69 +54,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def positive(kind):
-    """An argparse type: a number > 0."""
-
-    def parse(text):
-        value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"{text} is not > 0")
-        return _storable(value)
-
-    parse.__name__ = f"positive {kind.__name__}"
-    return parse
-
-
-def whole(text):
-    """An argparse type: an integer >= 0."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not >= 0")
-    return _storable(value)
-
-
-def _storable(value):
-    """The number, if a trace can hold it."""
-    if isinstance(value, int) and value >= 2**63:
-        raise argparse.ArgumentTypeError(f"{value} is not below 2^63, {2**63}")
-    return value
-
-
-whole.__name__ = "integer"
-
-
 def add_scheme(parser):
     group = parser.add_argument_group("scheme", "how the neurons are integrated and differentiated")
-    group.add_argument("--method", default="exact", metavar="NAME",
-                       help=f"{', '.join(METHODS)} (default: exact)")  # fmt: skip
-    group.add_argument("--order", type=int, metavar="N",
-                       help="order of ps (Parker-Sochacki), 1 to 32")  # fmt: skip
-    group.add_argument("--dt", type=float, metavar="S",
-                       help="grid step in seconds (default: 0.001; none for exact, which needs "
-                       "no grid)")  # fmt: skip
-    group.add_argument("--interpolation", default="dense", metavar="NAME",
-                       help=f"spike times inside a step: {', '.join(INTERPOLATIONS)} "
-                       "(default: dense)")  # fmt: skip
-    group.add_argument("--gradient", metavar="NAME",
-                       help=f"{' or '.join(GRADIENTS)} (default: adjusted; piggyback with "
-                       "--interpolation none)")  # fmt: skip
-
-
-def scheme_of(args):
-    """The Scheme of parsed options; `DEFAULT_DT` where a grid is needed and none given.
-
-    Raises
-    ------
-    ValueError
-        A value that `Scheme` refuses, or a grid where it could only add rounding errors.
-    """
-    dt = args.dt
-    if dt is None and (args.method != "exact" or args.interpolation == "none"):
-        dt = DEFAULT_DT
-    if dt is not None and (args.method, args.interpolation) == ("exact", "dense"):
-        raise ValueError(f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation "
-                         "is 'dense', which need no grid")  # fmt: skip
-    return Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+    shown = {"dt": "0.001; none for exact, which needs no grid",
+             "gradient": "adjusted; piggyback with --interpolation none"}  # fmt: skip
+    for name, one in fields.options_of(Scheme).items():
+        default = shown.get(name, one.default)
+        fields.add(group, one, default=one.default, shown=default)
 
 
 def add_grid(parser, default, gradients=False):
@@ -122,14 +69,10 @@ def add_grid(parser, default, gradients=False):
         "grid", "every combination of these that there is: orders belong to ps; exact has no grid\n"
         f"step, unless with interpolation none; none has no adjusted gradient (default: {default})",
     )  # fmt: skip
-    group.add_argument("--methods", nargs="+", metavar="NAME", help=", ".join(METHODS))
-    group.add_argument("--orders", type=int, nargs="+", metavar="N",
-                       help="orders of ps (Parker-Sochacki), 1 to 32")  # fmt: skip
-    group.add_argument("--dt", type=float, nargs="+", metavar="S", help="grid steps in seconds")
-    group.add_argument("--interpolation", nargs="+", metavar="NAME",
-                       help=f"spike times inside a step: {', '.join(INTERPOLATIONS)}")  # fmt: skip
-    if gradients:
-        group.add_argument("--gradient", nargs="+", metavar="NAME", help=" or ".join(GRADIENTS))
+    plural = {"method": "methods", "order": "orders"}
+    for name, one in fields.options_of(Scheme).items():
+        if gradients or name != "gradient":
+            fields.add(group, one, plural.get(name, name), nargs="+")
     return group
 
 
@@ -147,27 +90,25 @@ def grid(methods, orders, dts, interpolations, gradients=(None,)):
     for method, interpolation, gradient in product(methods, interpolations, gradients):
         if interpolation == "none" and gradient == "adjusted":
             gradient = None
-        if method == "exact" and interpolation == "dense":
-            gradient = gradients[0]  # there the two gradients coincide
-        stepped = method != "exact" or interpolation == "none"
         for order in (orders or (None,)) if method == "ps" else (None,):
-            for dt in dts if stepped else (None,):
-                schemes[Scheme(method, order, dt, interpolation, gradient)] = None
+            for dt in dts if needs_grid(method, interpolation) else (None,):
+                scheme = Scheme(method, order, dt, interpolation, gradient)
+                if scheme.gradients_coincide:  # one of them, then
+                    scheme = replace(scheme, gradient=gradients[0])
+                schemes[scheme] = None
     return list(schemes)
 
 
 def add_data(parser, default):
     group = parser.add_argument_group("data")
     group.add_argument("--dataset", default=default, metavar="NAME",
-                       help=f"{', '.join(NAMES)}, or the path of an NPZ or HDF5 file of spike "
+                       help=f"{', '.join(DATASETS)}, or the path of an NPZ or HDF5 file of spike "
                        f"trains (default: {default or 'that of the run'})")  # fmt: skip
     group.add_argument("--data-dir", metavar="DIR",
                        help="folder of mnist/ and fashion-mnist/ (default: $LIFNUM_DATA, "
                        "else data)")  # fmt: skip
-    group.add_argument("--limit-train", type=positive(int), metavar="N",
-                       help="use the first N training samples only")  # fmt: skip
-    group.add_argument("--limit-test", type=positive(int), metavar="N",
-                       help="use the first N test samples only")  # fmt: skip
+    for name in ("limit_train", "limit_test"):
+        fields.add(group, fields.options_of(Configuration)[name])
     return group
 
 

@@ -2,11 +2,12 @@
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lifnum.errors import _is_integer, _positive
+from lifnum.fields import option
 from lifnum.kernels.general.engine import OVERSHOOTS
 from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
@@ -16,6 +17,11 @@ from lifnum.methods.tableau import RungeKutta
 from lifnum.neurons.model import Model
 
 GRADIENTS = ("adjusted", "piggyback")
+
+
+def needs_grid(method, interpolation):
+    """Whether there is no simulation without a grid."""
+    return method != "exact" or interpolation == "none"
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,17 @@ class Scheme:
         An unknown name, a missing or superfluous order or dt, or adjusted with none.
     """
 
-    method: str | RungeKutta = "exact"
-    order: int | None = None
-    dt: float | None = None
-    interpolation: str = "dense"
-    gradient: str | None = None
+    method: str | RungeKutta = option(  # noqa: RUF009
+        ", ".join(propagators.METHODS), "NAME", default="exact"
+    )
+    order: int | None = option(
+        f"order of ps (Parker-Sochacki), 1 to {propagators.MAX_ORDER}", "N", int, None
+    )
+    dt: float | None = option("grid step in seconds", "S", float, None)
+    interpolation: str = option(
+        f"spike times inside a step: {', '.join(INTERPOLATIONS)}", "NAME", default="dense"
+    )
+    gradient: str | None = option(" or ".join(GRADIENTS), "NAME", default=None)
     tolerance: float | None = None
     overshoot: str = "again"
 
@@ -77,7 +89,7 @@ class Scheme:
         one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
             refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
-        fixed_order = None if tableau else propagators.METHODS[self.method][1]
+        own_series = None if tableau else propagators.series_order(self.method, 0) or None
         if self.overshoot not in OVERSHOOTS:
             refuse("overshoot", ", ".join(OVERSHOOTS))
         if self.tolerance is not None:
@@ -90,14 +102,28 @@ class Scheme:
         elif self.method == "ps":
             if not _is_integer(self.order) or not 1 <= self.order <= propagators.MAX_ORDER:
                 refuse("order", f"an integer from 1 to {propagators.MAX_ORDER} for method 'ps'")
-        elif self.order is not None and not (_is_integer(self.order) and self.order == fixed_order):
+        elif self.order is not None and not (_is_integer(self.order) and self.order == own_series):
             refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
         if self.dt is not None:
             _positive("dt", self.dt)
-        elif self.method != "exact":
-            refuse("dt", f"a finite number > 0 for method {self.method!r}")
-        elif self.interpolation == "none":
-            refuse("dt", "a finite number > 0 where interpolation is 'none'")
+        elif needs_grid(self.method, self.interpolation):
+            gridless = self.method == "exact"
+            why = "where interpolation is 'none'" if gridless else f"for method {self.method!r}"
+            refuse("dt", f"a finite number > 0 {why}")
+
+    def adjoint(self, gradient=None):
+        """The adjoint that computes a gradient, by default the scheme's own.
+
+        On an exact trajectory with exact spike times both are the same, and it is piggyback, which
+        needs no states. ValueError for a gradient that `Scheme` refuses.
+        """
+        chosen = self if gradient is None else replace(self, gradient=gradient)
+        return "piggyback" if self.gradients_coincide else chosen.gradient
+
+    @property
+    def gradients_coincide(self):
+        """Whether both gradients are the same."""
+        return self.method == "exact" and self.interpolation == "dense"
 
     @property
     def label(self):

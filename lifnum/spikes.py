@@ -75,10 +75,8 @@ def chosen_rows(rows, n):
 
 def check_marks(spiked, n_neurons):
     """Refuse what is no array of a boolean for each neuron."""
-    if (
-        not isinstance(spiked, np.ndarray) or spiked.shape != (n_neurons,)
-        or spiked.dtype != np.bool_ or not spiked.flags.writeable
-    ):  # fmt: skip
+    sound = isinstance(spiked, np.ndarray) and spiked.shape == (n_neurons,)
+    if not sound or spiked.dtype != np.bool_ or not spiked.flags.writeable:
         raise ValueError(
             f"spiked is a {type(spiked).__name__} of {getattr(spiked, 'dtype', 'no type')} and "
             f"shape {np.shape(spiked)}; accepted: a writable array of {n_neurons} booleans"

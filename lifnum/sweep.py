@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -24,15 +25,14 @@ from distributed.comm import get_address_host
 from tqdm import tqdm
 
 from lifnum import errors, options, train
-from lifnum.data import datasets
 from lifnum.errors import TraceError
 from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
 from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import remarks
 from lifnum.runs.trainer import Trainer
-from lifnum.scheme import Scheme
 
 EPILOG = """\
 Every other option is one of python -m lifnum.train and holds for all runs:
@@ -78,7 +78,7 @@ class Job(NamedTuple):
     """One run of a sweep."""
 
     path: str  # of its trace
-    config: dict
+    config: Configuration
     arguments: list  # of lifnum.train
     folder: str  # that paths are relative to
     data_dir: str | None
@@ -130,27 +130,24 @@ def jobs_of(args, rest):
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
     for seed, dataset, scheme in product(args.seeds, args.datasets, schemes):
-        chosen = {"dataset": dataset, "seed": seed, "method": scheme.method,
-                   "order": scheme.order, "dt": scheme.dt,
-                   "interpolation": scheme.interpolation, "gradient": scheme.gradient}  # fmt: skip
+        chosen = {"dataset": dataset, "seed": seed, **asdict(scheme)}
         arguments = [f"--{name}={value}" for name, value in chosen.items() if value is not None]
         arguments += rest
         parsed = train_parser.parse_args(arguments)
         for name in ("resume", "overwrite", "parent"):
             if getattr(parsed, name):
                 raise ValueError(f"{name} is no option of a sweep; accepted: another --output")
-        config = train._as_json(train.config_of(parsed))
-        preset = config["preset"]["name"]
+        config = train.config_of(parsed)
+        preset = config.preset.name
         # as lifnum.train names it; with the data set where that is not the preset's
         if preset != (dataset if dataset in presets.PRESETS else Path(dataset).stem):
             preset += f"-{Path(dataset).stem}"
-        label = Scheme(**config["scheme"]).label
-        path = Path(args.output, f"{preset}-{label}-s{seed}.h5")
+        path = Path(args.output, f"{preset}-{config.scheme.label}-s{seed}.h5")
         data_dir = parsed.data_dir or os.environ.get("LIFNUM_DATA")
         if parsed.data_dir is None and data_dir:  # other machines do not have our environment
             arguments = [*arguments, f"--data-dir={data_dir}"]
-        job = Job(str(path), config, arguments, os.getcwd(), data_dir, args.threads,
-                  tuple(train.remarks(parsed)))  # fmt: skip
+        where = os.getcwd(), data_dir, args.threads
+        job = Job(str(path), config, arguments, *where, tuple(train.remarks(parsed)))
         if jobs.setdefault(job.path, job).config != config:
             raise ValueError(f"{path} would stand for two runs; accepted: one sweep for each")
     return list(jobs.values())
@@ -166,16 +163,14 @@ def check(jobs):
     for job in jobs:
         for folder in Path(job.path).parents:
             if folder.exists() and not folder.is_dir():
-                raise ValueError(f"output is {Path(job.path).parent}, but {folder} is a file; "
-                                 "accepted: a folder")  # fmt: skip
-        config, preset = job.config, presets.from_config(job.config["preset"])
+                why = f"but {folder} is a file; accepted: a folder"
+                raise ValueError(f"output is {Path(job.path).parent}, {why}")
+        preset = job.config.preset
         key = preset.dataset, preset.window
         if key not in loaded:
-            loaded[key] = datasets.load(preset.dataset, job.data_dir, preset.window, config["seed"],
-                                        config["limit_train"], config["limit_test"])  # fmt: skip
-        scheme = Scheme(**config["scheme"])
-        Trainer(preset, scheme, loaded[key], config["seed"], config["dtype"])
-        lines |= dict.fromkeys([*job.remarks, *remarks(preset, scheme, loaded[key])])
+            loaded[key] = job.config.data(job.data_dir)
+        Trainer(replace(job.config, device="cpu"), loaded[key])
+        lines |= dict.fromkeys([*job.remarks, *remarks(preset, job.config.scheme, loaded[key])])
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
 
@@ -192,7 +187,7 @@ def state(job):
     if not path.exists():
         return "new", 0.0
     with Trace(path) as trace:
-        if trace.config != job.config:
+        if Configuration.from_json(trace.config, path) != job.config:
             raise TraceError(f"{path}: holds a run of other options; accepted: another --output")
         epochs = trace.epochs["epoch"]
         done = float(epochs[-1]) if len(epochs) else 0.0
@@ -253,13 +248,12 @@ def execute(job, stop_name):
         raise RuntimeError(str(error)) from None
     if start is None:
         return True
-    command = [sys.executable, "-m", "lifnum.train", *job.arguments, *start, "--quiet",
-               f"--threads={job.threads}", f"--workers={max(1, workers)}",
-               f"--parent={os.getpid()}"]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=job.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "lifnum.train", *job.arguments, *start, "--quiet"]
+    command += [f"--threads={job.threads}", f"--workers={max(1, workers)}"]
+    command += [f"--parent={os.getpid()}"]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    streams |= {"stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=job.folder, start_new_session=True, **streams)
     stopping = False
     while True:
         try:
@@ -297,9 +291,15 @@ def _client(stack, args, n_runs):
     n = args.workers or options.set_threads(None)
     # no worker keeps a second run waiting that another could begin
     stack.enter_context(dask.config.set({"distributed.scheduler.worker-saturation": 1.0}))
-    cluster = LocalCluster(n_workers=min(n, n_runs), threads_per_worker=1, processes=True,
-                           memory_limit=0, dashboard_address="localhost:0", preload=[DEAF],
-                           silence_logs="CRITICAL")  # fmt: skip
+    cluster = LocalCluster(
+        n_workers=min(n, n_runs),
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=0,
+        dashboard_address="localhost:0",
+        preload=[DEAF],
+        silence_logs="CRITICAL",
+    )
     return stack.enter_context(Client(stack.enter_context(cluster)))
 
 
@@ -313,9 +313,9 @@ def sweep(jobs, args):
     """
     states = {job.path: state(job) for job in jobs}
     todo = [job for job in jobs if states[job.path][0] != "finished"]
-    epochs = {job.path: job.config["preset"]["epochs"] for job in jobs}
-    done = {path: float(epochs[path]) if name == "finished" else epoch
-            for path, (name, epoch) in states.items()}  # fmt: skip
+    epochs = {job.path: job.config.preset.epochs for job in jobs}
+    done = {path: epoch for path, (_, epoch) in states.items()}
+    done |= {path: float(epochs[path]) for path, (name, _) in states.items() if name == "finished"}
     failed = {}
     if not todo:
         return failed
@@ -323,14 +323,15 @@ def sweep(jobs, args):
     with ExitStack() as stack:
         client = _client(stack, args, len(todo))
         stop = Event(f"stop-{os.getpid()}-{time.time_ns()}", client=client)
+        how = {"retries": args.retries, "pure": False}
         pending = {
-            client.submit(execute, job, stop.name, retries=args.retries, pure=False,
-                          priority=-k): job
+            client.submit(execute, job, stop.name, priority=-k, **how): job
             for k, job in enumerate(todo)
-        }  # fmt: skip
-        bar = stack.enter_context(tqdm(total=sum(epochs.values()), unit="epoch",
-                                       initial=round(sum(done.values()), 1),
-                                       disable=True if args.quiet else None))  # fmt: skip
+        }
+        total, initial = sum(epochs.values()), round(sum(done.values()), 1)
+        disable = True if args.quiet else None
+        bar = tqdm(total=total, unit="epoch", initial=initial, disable=disable)
+        stack.enter_context(bar)
         alone = False
         try:
             while pending:
@@ -342,14 +343,14 @@ def sweep(jobs, args):
                         done[job.path] = float(epochs[job.path])
                     else:
                         failed[job.path] = error
-                running = [job.path for job in pending.values()
-                           if Path(f"{job.path}.lock").exists()]  # fmt: skip
+                paths = [job.path for job in pending.values()]
+                running = [path for path in paths if Path(f"{path}.lock").exists()]
                 for path in running:
                     done[path] = _progress(path, done[path])
                 bar.n = round(sum(done.values()), 1)
                 finished = len(jobs) - len(pending) - len(failed)
-                bar.set_postfix_str(f"{finished} of {len(jobs)} runs finished, {len(running)} "
-                                    f"running, {len(failed)} failed")  # fmt: skip
+                others = f"{len(running)} running, {len(failed)} failed"
+                bar.set_postfix_str(f"{finished} of {len(jobs)} runs finished, {others}")
                 time.sleep(POLL if pending else 0.0)
         except KeyboardInterrupt:
             stop.set()
@@ -372,9 +373,9 @@ def _say_whether_alone(client, before):
         return before
     if alone and not before:
         address = client.scheduler.address
-        tqdm.write(f"warning: the scheduler {address} has no worker: the runs wait for one, as "
-                   f"`dask worker {address} --nthreads 1 --memory-limit 0` starts it",
-                   file=sys.stderr)  # fmt: skip
+        how = f"`dask worker {address} --nthreads 1 --memory-limit 0` starts it"
+        line = f"warning: the scheduler {address} has no worker: the runs wait for one, as {how}"
+        tqdm.write(line, file=sys.stderr)
     return alone
 
 
@@ -403,8 +404,8 @@ def listing(jobs):
     for job in jobs:
         name, epoch = state(job)
         counts[name] += 1
-        lines.append(f"{name:<10} {epoch:>6.4g} of {job.config['preset']['epochs']} epochs  "
-                     f"{job.path}")  # fmt: skip
+        epochs = job.config.preset.epochs
+        lines.append(f"{name:<10} {epoch:>6.4g} of {epochs} epochs  {job.path}")
     return [*lines, f"{len(jobs)} runs: " + ", ".join(f"{n} {name}" for name, n in counts.items())]
 
 

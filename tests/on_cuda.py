@@ -16,6 +16,7 @@ from lifnum.data import datasets
 from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.trainer import Trainer
 
 if device.SIMULATED:
@@ -62,7 +63,7 @@ def assert_equal_passes(net, spikes, rng, time_tolerance, gradient_tolerance):
         assert type(h) is np.ndarray and h.dtype == g.dtype and h.shape == g.shape
         assert np.abs(g - h).max() <= gradient_tolerance * max(1.0, np.abs(g).max())
     for one, other in zip(net.layers, gpu.layers):
-        assert one.n_constant == other.n_constant
+        assert one.n_without_gradient == other.n_without_gradient
         assert abs(one.gradient_norm - other.gradient_norm) <= gradient_tolerance * max(
             1.0, one.gradient_norm
         )
@@ -179,7 +180,8 @@ def test_losses_and_predictions_are_those_of_the_cpu(loss):
 def test_a_training_step_moves_no_weights(monkeypatch):
     preset = presets.resolve("digits", {"hidden": (4,), "batch_size": 2})
     data = datasets.load("digits", None, preset.window, 0, 8, 2)
-    trainer = Trainer(preset, Scheme("euler", dt=0.05), data, device="cuda")
+    config = Configuration(preset, Scheme("euler", dt=0.05), device="cuda")
+    trainer = Trainer(config, data)
     trainer.step()
     monkeypatch.setattr(device.Mirror, "host", property(lambda mirror: pytest.fail("fetched")))
     trainer.step()

@@ -8,7 +8,7 @@ from lifnum.files.trace import BATCHES, EPOCHS
 from lifnum.files.transfers import SCHEMES, TransferFile, scheme_key
 from lifnum.files.writer import TraceWriter
 from lifnum.runs import presets
-from lifnum.runs.configuration import configuration
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.transfer import GradientComparison
 
 ORDERS = (1, 2, 3, 5)
@@ -47,8 +47,7 @@ def write_trace(folder, scheme, seed, dataset="mnist", workers=1, epochs=5, eval
                 status="finished", **changes):  # fmt: skip
     """A trace of that scheme with accuracies and spikes of the functions above; its path."""
     p = preset(dataset, **changes)
-    config = configuration(p, scheme, seed=seed, dtype="float32", limit_train=None,
-                           limit_test=None, evaluations=evaluations)  # fmt: skip
+    config = Configuration(p, scheme, seed, evaluations=evaluations).to_json()
     header = {"config": config, "seed": seed, "workers": workers, **environment(1)}
     header["command"] = "/somewhere/lifnum/sweep.py --epochs 5"
     order = scheme.order or CODES.get(scheme.method, 0)
@@ -79,7 +78,7 @@ def write_transfer(folder, seed, dataset="mnist", trained="mnist", orders=(*ORDE
                    steps=(1e-3, *STEPS, 0.2), interpolations=("none", "linear", "dense"),
                    gradients=True):  # fmt: skip
     """A transfer file of a network trained with exact, likewise; its path."""
-    config = configuration(preset(trained), Scheme(), seed=seed, dtype="float32")
+    config = Configuration(preset(trained), Scheme(), seed).to_json()
     schemes = [Scheme()] + [
         Scheme("euler", None, dt, how) if order == 1 else Scheme("ps", order, dt, how)
         for how in interpolations for order in orders for dt in steps

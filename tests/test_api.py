@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from test_data import user_arrays, write_user_file
 
+import lifnum.evaluate
 import lifnum.train
 from lifnum import Network, Neuron, Scheme, SimulationError, SpikeTrains, errors, losses
 from lifnum.data import datasets, encoding, files
 from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.optimizers import SGD, Adam
-from lifnum.runs import configuration, evaluation, presets
+from lifnum.runs import evaluation, presets
 
 NEURON = Neuron(0.5, 1.0, 1.0)
 
@@ -361,9 +362,9 @@ def test_a_loss_is_known_everywhere_once_it_is_in_the_registry(monkeypatch):
 
     with refused("loss is 'third'; accepted: spike-count, ttfs"):
         preset("third")
-    monkeypatch.setitem(losses.LOSSES, "third", lambda preset: Third(preset.target_true, 1.0))
-    assert type(configuration.build_loss(preset("third"))) is Third
-    assert type(configuration.build_loss(preset("ttfs"))) is TimeToFirstSpike
+    monkeypatch.setitem(losses.LOSSES, "third", Third)
+    assert losses.build(preset("third")) == Third(15.0, 3.0)
+    assert losses.build(preset("ttfs")) == TimeToFirstSpike(0.005, 0.2)
     assert "third" not in lifnum.train._preset_lines()
 
 
@@ -387,7 +388,6 @@ def test_a_loss_is_known_everywhere_once_it_is_in_the_registry(monkeypatch):
         (lambda: network().potential([0.1], 0.0), "spikes are a list"),
         (lambda: network().potential(TRAINS, [0.0, np.nan]), r"times\[1\] is nan"),
         (lambda: network().potential(TRAINS, "0"), "times are <U1"),
-        (lambda: setattr(network(), "scheme", Scheme()), "accepted: the network's own"),
         (lambda: encoding.latency(np.ones((1, 2)), -1.0), "window is -1.0"),
         (lambda: encoding.latency(np.ones((1, 2)), np.nan), "window is nan"),
         (lambda: encoding.latency(np.zeros((1, 2)), p_max=0), "p_max is 0"),
@@ -401,6 +401,41 @@ def test_a_loss_is_known_everywhere_once_it_is_in_the_registry(monkeypatch):
 def test_rough_edges_are_refused_in_one_line(call, message):
     with refused(message):
         call()
+
+
+@pytest.mark.parametrize("method, order, dt", [("exact", None, None), ("ps", 3, 0.1)])
+@pytest.mark.parametrize("how", ["dense", "linear", "none"])
+def test_one_forward_pass_has_both_gradients(method, order, dt, how):
+    dt = 0.1 if how == "none" else dt
+
+    def passed(gradient):
+        net = network(Scheme(method, order, dt, how, gradient))
+        n = len(net.forward(TRAINS).times)
+        assert n
+        return net, np.cos(np.arange(n))
+
+    def flat(found):
+        return [*found[0], found[1]]
+
+    kinds = ("piggyback",) if how == "none" else ("adjusted", "piggyback")
+    expected = {}
+    for kind in kinds:
+        net, e = passed(kind)
+        expected[kind] = flat(net.backward(e, input_gradient=True))
+    for own in kinds:
+        net, e = passed(own)
+        for asked in (*kinds, None, *kinds[::-1]):
+            found = flat(net.backward(e, input_gradient=True, gradient=asked))
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected[asked or own]))
+    same = all(np.array_equal(a, b) for a, b in zip(*[expected[kind] for kind in kinds * 2][:2]))
+    assert same == (how == "none" or (method, how) == ("exact", "dense"))
+    with refused("gradient is 'exact'; accepted: adjusted, piggyback"):
+        net.backward(e, gradient="exact")
+    if how == "none":
+        with refused("gradient is 'adjusted'; accepted: piggyback where interpolation is 'none'"):
+            net.backward(e, gradient="adjusted")
+    with pytest.raises(AttributeError):
+        net.scheme = Scheme()
 
 
 def test_a_layer_that_is_not_there_is_named():

@@ -15,7 +15,7 @@ from lifnum.methods.interpolation import DENSE, LINEAR
 
 THETA = 1.0
 
-METHODS = [(name, order) for name, (_, order) in propagators.METHODS.items() if name != "ps"]
+METHODS = [(m, propagators.series_order(m, 0) or None) for m in propagators.METHODS if m != "ps"]
 METHODS += [("ps", order) for order in (3, 5, 8, 32)]
 METHODS += [(tableau, None) for tableau in cases.TABLEAUX.values()]
 

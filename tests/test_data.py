@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from lifnum import SpikeTrains, errors
-from lifnum.data import datasets, encoding, images, yinyang
+from lifnum.data import datasets, digits, encoding, images, yinyang
 from lifnum.runs import presets
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,7 @@ def test_pixels_out_of_range_are_refused():
 
 def test_digits_are_those_of_scikit_learn_without_importing_it():
     images, labels = load_digits(return_X_y=True)
-    ours = datasets._digits_table()
+    ours = digits.table()
     assert np.array_equal(ours[0], images) and np.array_equal(ours[1], labels)
     script = "import sys; from lifnum.data import datasets; datasets.load('digits')"
     script += "; sys.exit('sklearn' in sys.modules)"

@@ -284,7 +284,7 @@ def test_a_code_without_formulas_is_refused(monkeypatch):
 
     with pytest.raises(ValueError, match=r"method is 'heun', code None; accepted: exact, euler"):
         propagators.method("heun", None, 1.0, 1.0)
-    monkeypatch.setitem(propagators.METHODS, "heun", (17, None))
+    monkeypatch.setitem(propagators.METHODS, "heun", propagators.Entry(17, None))
     with pytest.raises(ValueError, match=r"method is 'heun', code 17; accepted: exact, euler"):
         Network([(np.ones((1, 1)), Neuron())], Scheme("heun", dt=0.01), 1.0)
     monkeypatch.setitem(INTERPOLATIONS, "cubic", 3)

@@ -13,7 +13,7 @@ from lifnum.methods import propagators
 
 EPS = np.finfo(float).eps
 
-METHODS = [(name, order) for name, (_, order) in propagators.METHODS.items() if name != "ps"]
+METHODS = [(m, propagators.series_order(m, 0) or None) for m in propagators.METHODS if m != "ps"]
 METHODS += [("ps", order) for order in (1, 2, 3, 5, 8, 32)]
 
 # (tau_s, tau): equal, BATS, either side, nearly equal from both sides, ratios of a million

@@ -64,7 +64,7 @@ def counters(net):
 
 def results(net):
     """What the last passes left, as far as a user sees it."""
-    return counters(net), [(one.n_constant, one.gradient_norm) for one in net.layers]
+    return counters(net), [(one.n_without_gradient, one.gradient_norm) for one in net.layers]
 
 
 def equal(one, other):

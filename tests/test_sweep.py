@@ -18,6 +18,7 @@ from test_train import ROOT, SMALL, assert_equal_runs
 from lifnum import errors, options, sweep, train
 from lifnum.files import checkpoint
 from lifnum.files.reader import Trace
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import Run
 
 LONG = [*SMALL, "--epochs", "30"]
@@ -119,7 +120,8 @@ def test_a_local_sweep_reports_a_run_that_fails_after_its_retries(in_tmp, capsys
     assert "0 of 1 runs are finished" in out
     assert error.startswith(f"failed: {job.path}: epoch 1, batch 1: layer 0, sample")
     assert error.count("\n") == 1 and "largest weight" in error
-    assert sweep.state(job._replace(config=Trace(job.path).config))[0] == "unfinished"
+    config = Configuration.from_json(Trace(job.path).config, job.path)
+    assert sweep.state(job._replace(config=config))[0] == "unfinished"
 
 
 @pytest.mark.slow
@@ -209,7 +211,7 @@ def test_every_run_of_a_grid_has_a_file_named_after_it():
     assert names[6:] == [name.replace("s0", "s1") for name in names[:6]]
     (job,) = jobs("--datasets", "mnist-threshold", "--preset", "mnist", "--hidden", "7")
     assert Path(job.path).name == "mnist-mnist-threshold-exact-s0.h5"
-    assert job.config["preset"]["hidden"] == (7,) or job.config["preset"]["hidden"] == [7]
+    assert job.config.preset.hidden == (7,)
 
 
 @pytest.mark.parametrize(

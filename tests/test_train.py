@@ -20,6 +20,7 @@ from lifnum.files.reader import Trace
 from lifnum.files.trace import BATCHES, EPOCHS, TIMINGS
 from lifnum.files.writer import TraceWriter
 from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import trainer_of
 from lifnum.runs.trainer import Trainer
 
@@ -323,12 +324,15 @@ def test_traces_and_checkpoints_of_versions_that_counted_less_are_read(in_tmp, m
         np.testing.assert_array_equal(trace.epochs["unresolved"], [[np.nan], [2.0]])
     preset = presets.resolve("digits", {"hidden": (4,), "batch_size": 2})
     data = datasets.load("digits", None, preset.window, 0, 8, 2)
-    trainer = Trainer(preset, lifnum.Scheme("euler", dt=0.05), data)
+    trainer = Trainer(Configuration(preset, lifnum.Scheme("euler", dt=0.05)), data)
+    trainer.activity.without_gradient += 7
     arrays, numbers = trainer.state()
     arrays = {name: array.copy() for name, array in arrays.items()}
     del arrays["activity.unresolved"]
+    arrays["activity.constant"] = arrays.pop("activity.without_gradient")
     trainer.step()
     trainer.restore(arrays, numbers)
+    assert trainer.activity.without_gradient.tolist() == [7, 7]
     assert trainer.activity.samples == 0 and np.isnan(trainer.activity.unresolved).all()
 
 
@@ -410,5 +414,5 @@ def test_the_configuration_is_complete_json(in_tmp):
             "created",
             "command",
         } <= trace.header.keys()
-    again = trainer_of(config)
+    again = trainer_of(Configuration.from_json(config, "a.h5"))
     assert again.preset.hidden == (12,) and again.scheme.dt == 1e-3

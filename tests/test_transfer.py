@@ -11,7 +11,7 @@ from lifnum import evaluate, options, train
 from lifnum.data import datasets
 from lifnum.files.reader import Trace
 from lifnum.files.transfers import GRADIENTS, SCHEMES, read_transfer
-from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.transfer import Transfer, by_neuron, difference
 
 
@@ -101,8 +101,8 @@ def test_every_trained_spike_is_matched_or_lost_and_every_other_matched_or_gaine
 @pytest.mark.parametrize("method, order", [("euler", 1), ("ps", 2), ("ps", 3), ("trapezoidal", 2)])
 def test_deviations_shrink_with_dt_at_the_order_of_the_method(trained, method, order):
     with Trace(trained) as trace:
-        config, weights = trace.config, trace.weights()
-    preset = presets.from_config(config["preset"])
+        preset = Configuration.from_json(trace.config, trained).preset
+        weights = trace.weights()
     data = datasets.load("digits", limit_test=20)
     experiment = Transfer(preset, lifnum.Scheme(), weights, data)
     means = []

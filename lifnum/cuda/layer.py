@@ -7,13 +7,15 @@ import math
 
 import numpy as np
 
-from lifnum.cuda import adjoint, device, forward, layout, order
+from lifnum.cuda import adjoint as adjoints
+from lifnum.cuda import device, forward, layout, order
 from lifnum.cuda.trains import THREADS, DeviceTrains, _blocks, xp
 from lifnum.errors import SimulationError
 from lifnum.kernels.steps import Steps
-from lifnum.layer import MAX_TABLE_BYTES, require_same_spikes, write_weights
+from lifnum.layer import require_same_spikes, table_rows
 from lifnum.methods import propagators
-from lifnum.methods.interpolation import DENSE, LINEAR
+from lifnum.methods.interpolation import LINEAR
+from lifnum.weights import write
 
 # gradients of this many bytes at most are summed from chunks of the batch
 MAX_CHUNK_BYTES = 2**28
@@ -43,7 +45,7 @@ class DeviceLayer:
 
     @weights.setter
     def weights(self, values):
-        write_weights(self.mirror.host, values, "weights of the layer")
+        write(self.mirror.host, values, "weights of the layer")
 
     def forget(self):
         """There is no last forward pass any more."""
@@ -55,7 +57,7 @@ class DeviceLayer:
         return math.sqrt(self._backward_sums()[0])
 
     @property
-    def n_constant(self):
+    def n_without_gradient(self):
         """Spikes that passed no gradient in the last backward pass."""
         return int(self._backward_sums()[1])
 
@@ -124,12 +126,7 @@ class DeviceLayer:
 
     def _tabulate(self, inputs):
         d, batch = self._d, len(inputs)
-        most = len(inputs.times) + batch * (d.n_grid + 1)
-        if 80.0 * most > MAX_TABLE_BYTES:
-            raise ValueError(
-                f"dt {d.dt:g} with a batch of {batch} needs {most} sub-intervals; "
-                f"accepted: at most {MAX_TABLE_BYTES / 80:.0f}"
-            )
+        most = table_rows(d, batch, len(inputs.times))
         table = (xp.empty(batch, np.int64), xp.zeros(batch, np.int64), xp.empty(most),
                  xp.empty(most, np.int64), xp.empty(most, np.uint8),
                  xp.empty((most, 5)))  # fmt: skip
@@ -138,12 +135,10 @@ class DeviceLayer:
             forward.build_steps[batch, THREADS](d, (inputs.times, inputs.offsets), steps)
         return steps
 
-    def backward(self, d_times, gradient, input_gradient):
+    def backward(self, d_times, adjoint, input_gradient):
         """(dL/dweights, dL/d input times or None), on the device; see Layer.backward."""
         d, d_times = self._d, xp.ascontiguousarray(d_times)
-        exact = d.code == propagators.EXACT
-        # on an exact trajectory both gradients coincide, and piggyback needs no states
-        adjusted = gradient == "adjusted" and not (exact and d.interpolation == DENSE)
+        adjusted = adjoint == "adjusted"
         shown, before, kept = self.spikes, self._output, (self._has_pieces, self._states)
         if adjusted and (not self._has_pieces or (input_gradient and self._states is None)):
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
@@ -164,13 +159,14 @@ class DeviceLayer:
         elif adjusted:
             states = xp.empty((0, 2, 0), w.dtype) if self._states is None else self._states
             table = self._per_step(steps, 1) if input_gradient else xp.empty((0, 3))
-            adjoint.backward_adjusted[grid](
+            adjoints.backward_adjusted[grid](
                 d, *common, table, records, counts, ends, ranks, states, d_times, d_w, d_in,
                 constant,
             )  # fmt: skip
         else:
+            exact = d.code == propagators.EXACT
             table = steps.propagators if exact else self._per_step(steps, 0)
-            adjoint.backward_piggyback[grid](
+            adjoints.backward_piggyback[grid](
                 d, *common, table, records, counts, ends, ranks, d_times, d_w, d_in, constant
             )
         total = d_w.sum(axis=0)
@@ -181,5 +177,5 @@ class DeviceLayer:
 
     def _per_step(self, steps, derivative):
         table = xp.empty((steps.start.shape[0], 3))
-        adjoint.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
+        adjoints.tabulate[steps.count.shape[0], THREADS](self._d, steps, derivative, table)
         return table

@@ -23,6 +23,10 @@ class Dataset(NamedTuple):
     n_classes: int
     classes: np.ndarray | None = None
 
+    def label_of_class(self):
+        """What label k stands for: int64 (n_classes,)."""
+        return np.arange(self.n_classes) if self.classes is None else self.classes
+
 
 def with_classes(data, classes):
     """The data set with labels that count in `classes`, int64 (n_classes,), rising.
@@ -32,7 +36,7 @@ def with_classes(data, classes):
     DataError
         A sample has a label that is not among them.
     """
-    old = np.arange(data.n_classes) if data.classes is None else data.classes
+    old = data.label_of_class()
     parts = []
     for labels in (data.train_labels, data.test_labels):
         labels = old[labels]
@@ -45,5 +49,6 @@ def with_classes(data, classes):
             )
         parts.append(places)
     plain = (classes == np.arange(len(classes))).all()
-    return data._replace(train_labels=parts[0], test_labels=parts[1], n_classes=len(classes),
-                         classes=None if plain else classes)  # fmt: skip
+    train_labels, test_labels = parts
+    data = data._replace(train_labels=train_labels, test_labels=test_labels)
+    return data._replace(n_classes=len(classes), classes=None if plain else classes)

@@ -1,18 +1,31 @@
 """Labelled spike trains by name: bundled, generated, read from IDX files, or a user's own."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from lifnum.data import encoding
-from lifnum.data.dataset import Dataset
+from lifnum.data import digits, images, yinyang
 from lifnum.data.files import load_file
-from lifnum.data.images import _images
-from lifnum.data.yinyang import _yinyang
 from lifnum.errors import DataError
 
-NAMES = ("digits", "yinyang", "mnist", "mnist-threshold", "fashion-mnist")
+
+class Source(NamedTuple):
+    """A data set of the table."""
+
+    load: Callable  # (window, seed, data_dir) -> Dataset
+    help: str
+    windowed: bool = True  # whether the window decides about the input spikes
+
+
+DATASETS = {
+    "digits": Source(digits.load, "8x8 digits that come with scikit-learn, 1,397 and 400"),
+    "yinyang": Source(yinyang.load, "three classes of points, generated from the seed"),
+    "mnist": Source(images.mnist, "28x28 digits, 60,000 and 10,000"),
+    "mnist-threshold": Source(images.mnist_threshold, "the same, bright pixels spike at 0", False),
+    "fashion-mnist": Source(images.fashion_mnist, "28x28 clothes, 60,000 and 10,000"),
+}
 
 
 def load(name, data_dir=None, window=0.1, seed=0, limit_train=None, limit_test=None):
@@ -21,8 +34,7 @@ def load(name, data_dir=None, window=0.1, seed=0, limit_train=None, limit_test=N
     Parameters
     ----------
     name : str
-        digits, yinyang, mnist, mnist-threshold, fashion-mnist, or the path of an NPZ or HDF5
-        file of spike trains (see `load_file`).
+        One of `DATASETS`, or the path of an NPZ or HDF5 file of spike trains (see `load_file`).
     data_dir : path, optional
         Folder that holds mnist/ and fashion-mnist/; else LIFNUM_DATA, else data/. What is not
         there is downloaded into it.
@@ -42,16 +54,13 @@ def load(name, data_dir=None, window=0.1, seed=0, limit_train=None, limit_test=N
     DataError
         Missing or damaged files, or an unknown name.
     """
-    if name == "digits":
-        data = _digits(window)
-    elif name == "yinyang":
-        data = _yinyang(window, seed)
-    elif name in NAMES:
-        data = _images(name, data_dir, window)
+    if name in DATASETS:
+        data = DATASETS[name].load(window, seed, data_dir)
     elif Path(name).is_file():
         data = load_file(name)
     else:
-        raise DataError(f"dataset is {name!r}; accepted: {', '.join(NAMES)}, or an existing file")
+        known = ", ".join(DATASETS)
+        raise DataError(f"dataset is {name!r}; accepted: {known}, or an existing file")
     return _limited(data, limit_train, limit_test)
 
 
@@ -66,32 +75,4 @@ def _limited(data, limit_train, limit_test):
         train_labels=data.train_labels[: len(train)],
         test=test,
         test_labels=data.test_labels[: len(test)],
-    )
-
-
-def _digits_table():
-    """scikit-learn's 8x8 digits: images (1797, 64) of 0 to 16, labels.
-
-    Its file is read directly: to import scikit-learn takes longer than an epoch of training.
-    """
-    package = importlib.util.find_spec("sklearn").submodule_search_locations[0]
-    path = Path(package) / "datasets" / "data" / "digits.csv.gz"
-    if not path.exists():  # moved in another version
-        from sklearn.datasets import load_digits
-
-        return load_digits(return_X_y=True)
-    table = np.loadtxt(path, delimiter=",")
-    return table[:, :-1], table[:, -1]
-
-
-def _digits(window):
-    """1,397 digits to train and 400 to test, the same for every seed."""
-    images, labels = _digits_table()
-    order = np.random.default_rng(0).permutation(len(images))
-    trains = encoding.latency(images[order], window, p_max=16)
-    labels = labels[order].astype(np.int64)
-    n = len(images) - 400
-    rows = np.arange(len(images))
-    return Dataset(
-        "digits", trains.select(rows[:n]), labels[:n], trains.select(rows[n:]), labels[n:], 10
     )

@@ -7,6 +7,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -87,8 +88,7 @@ def load_file(path):
 
 
 def _keys():
-    return [(part, key) for part in ("train", "test")
-            for key in ("times", "indices", "offsets", "labels")]  # fmt: skip
+    return list(product(("train", "test"), ("times", "indices", "offsets", "labels")))
 
 
 def _read_npz(path):

@@ -62,15 +62,23 @@ MIRRORS = {
 }
 
 
-def _images(name, data_dir, window):
-    source = "mnist" if name == "mnist-threshold" else name
+def mnist(window, seed, data_dir):
+    """MNIST, the brighter a pixel the earlier its spike."""
+    return _encoded("mnist", "mnist", data_dir, lambda part: encoding.latency(part, window))
+
+
+def mnist_threshold(window, seed, data_dir):
+    """MNIST, bright pixels spike at 0."""
+    return _encoded("mnist-threshold", "mnist", data_dir, encoding.threshold)
+
+
+def fashion_mnist(window, seed, data_dir):
+    """Fashion-MNIST, encoded as `mnist`."""
+    return _encoded(*["fashion-mnist"] * 2, data_dir, lambda part: encoding.latency(part, window))
+
+
+def _encoded(name, source, data_dir, encode):
     train, train_labels, test, test_labels = read_images(source, data_dir)
-
-    def encode(images):
-        if name == "mnist-threshold":
-            return encoding.threshold(images)
-        return encoding.latency(images, window)
-
     return Dataset(name, encode(train), train_labels, encode(test), test_labels, 10)
 
 

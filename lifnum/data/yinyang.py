@@ -27,11 +27,11 @@ def yinyang_points(n, generator):
     return points, wanted
 
 
-def _yinyang(window, seed, n_train=5000, n_test=1000):
-    """Inputs (x, y, 1 - x, 1 - y) as spike times in the window, and a bias spike at 0."""
+def load(window, seed, data_dir):
+    """5,000 and 1,000 points: (x, y, 1 - x, 1 - y) as spike times, and a bias spike at 0."""
     generator = np.random.default_rng([seed, 1000])
     parts = []
-    for n in (n_train, n_test):
+    for n in (5000, 1000):
         points, labels = yinyang_points(n, generator)
         times = np.column_stack([points, 1.0 - points, np.zeros(n)]) * window
         samples = [(t, np.arange(5)) for t in times]

@@ -25,8 +25,8 @@ class Lock:
 
     def __init__(self, path, tries=10):
         if fcntl is None:
-            raise OSError(f"{path}: can not be claimed, for this system has no fcntl; accepted: "
-                          "Linux, macOS or WSL")  # fmt: skip
+            why = "for this system has no fcntl; accepted: Linux, macOS or WSL"
+            raise OSError(f"{path}: can not be claimed, {why}")
         self.path = Path(f"{path}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:

@@ -11,8 +11,6 @@ from lifnum.errors import TraceError
 from lifnum.files import hdf5
 from lifnum.files.lock import is_claimed
 from lifnum.files.trace import ADDED, BATCHES, EPOCHS, KIND, SCHEMA, STATUS
-from lifnum.runs import presets
-from lifnum.scheme import Scheme
 
 _MAX_JSON = 1 << 20
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
@@ -96,7 +94,8 @@ class Trace:
 
     @property
     def config(self):
-        return check_config(self.path, self.header["config"])
+        """The configuration of the run, as JSON holds it."""
+        return self.header["config"]
 
     def _guarded(self, read, tries=20):
         """Read; again where a writer may have been in the middle of replacing what is read."""
@@ -217,8 +216,9 @@ class Trace:
                 if not 0 <= n <= len(column):
                     raise OSError("raster is shorter than its count")
                 values[name] = column[:n]
-            return values | {name: self._dataset(f"raster/{name}", 1)[()]
-                             for name in ("label", "prediction")}  # fmt: skip
+            for name in ("label", "prediction"):
+                values[name] = self._dataset(f"raster/{name}", 1)[()]
+            return values
 
         return self._guarded(read)
 
@@ -237,17 +237,3 @@ class Trace:
 
     def __exit__(self, *_):
         self.close()
-
-
-def check_config(path, config):
-    """Return the configuration of a run, if it describes a network; TraceError names the path."""
-    try:
-        presets.from_config(config["preset"])
-        Scheme(**config["scheme"])
-        if not isinstance(config["seed"], int):
-            raise ValueError(f"seed is {config['seed']!r}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TraceError(
-            f"{path}: the configuration is not one of lifnum.train ({hdf5.one_line(error)})"
-        ) from None
-    return config

@@ -65,10 +65,9 @@ _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribut
 
 def scheme_key(scheme):
     """The first columns of a scheme's rows, by name."""
-    code, order = propagators.METHODS[scheme.method]
     return {
         "method": scheme.method.encode(),
-        "order": (order or scheme.order) if code == propagators.PS else 0,
+        "order": propagators.series_order(scheme.method, scheme.order),
         "dt": np.nan if scheme.dt is None else float(scheme.dt),
         "interpolation": scheme.interpolation.encode(),
     }
@@ -124,8 +123,8 @@ def read_transfer(path):
     try:
         with h5py.File(path, "r") as file:
             header = _read_header(path, file)
-            tables = {name: _read_table(path, file[name], name)
-                      for name in _TABLES if name in file}  # fmt: skip
+            there = [name for name in _TABLES if name in file]
+            tables = {name: _read_table(path, file[name], name) for name in there}
     except TransferError:
         raise
     except _READ_ERRORS as error:
@@ -236,8 +235,8 @@ class TransferFile:
         except _READ_ERRORS:
             ours = False
         if not ours:
-            raise TransferError(f"{self.path}: no transfer file of lifnum; --overwrite replaces "
-                                "these only")  # fmt: skip
+            only = "--overwrite replaces these only"
+            raise TransferError(f"{self.path}: no transfer file of lifnum; {only}")
 
     def _go_on(self, header):
         """Take over the rows of the file that is there."""

@@ -33,8 +33,8 @@ class _Rows:
 
     def __init__(self, columns, n_layers):
         self.n = self.published = 0
-        self._columns = {name: np.empty((_CHUNK, n_layers) if per_layer else _CHUNK)
-                         for name, per_layer in columns.items()}  # fmt: skip
+        shapes = {False: _CHUNK, True: (_CHUNK, n_layers)}
+        self._columns = {name: np.empty(shapes[layered]) for name, layered in columns.items()}
 
     def append(self, row):
         for name, value in row.items():
@@ -57,7 +57,8 @@ class TraceWriter:
         Root attributes: ``config`` (a dict, stored as JSON), ``seed`` and what `environment` gives.
     weights : list of ndarray
         Initial weights.
-    n_classes : int
+    classes : ndarray (n_classes,), or int
+        The label in the data of each class, or their number where these are 0, 1, ...
     n_samples : int
         Test samples whose spikes the raster keeps.
     overwrite : bool
@@ -65,8 +66,6 @@ class TraceWriter:
         The claim on the path, if it is held already; the writer releases its own only.
     state : dict of ndarray, optional
         What `state` of a writer returned: the trace starts with that content.
-    classes : ndarray (n_classes,), optional
-        The label in the data of each class; 0, 1, ... by default.
 
     Raises
     ------
@@ -76,8 +75,9 @@ class TraceWriter:
         The file system refuses: no space, no permission. The trace then ends where it is.
     """
 
-    def __init__(self, path, header, weights, n_classes, n_samples=8, overwrite=False, lock=None,
-                 state=None, classes=None):  # fmt: skip
+    def __init__(
+        self, path, header, weights, classes, n_samples=8, overwrite=False, lock=None, state=None
+    ):
         self.path = Path(path)
         self._file = None
         self._own_lock = None if lock else Lock(self.path)
@@ -89,7 +89,7 @@ class TraceWriter:
             self._confusion = self._raster = None
             self._changed = set()  # which of the two are to be written
             with self._writing():
-                classes = np.arange(n_classes) if classes is None else classes
+                classes = np.arange(classes) if np.ndim(classes) == 0 else classes
                 self._create(temporary, header, weights, classes, n_samples)
                 self.set_weights("initial", weights)
                 self._restore(state or {})
@@ -122,8 +122,8 @@ class TraceWriter:
         for table, columns in _TABLES.items():
             for name, per_layer in columns.items():
                 shape = (n_layers,) if per_layer else ()
-                make(f"{table}/{name}", (0, *shape), "f8", (_CHUNK, *shape),
-                     maxshape=(None, *shape))  # fmt: skip
+                grown = {"chunks": (_CHUNK, *shape), "maxshape": (None, *shape)}
+                make(f"{table}/{name}", (0, *shape), "f8", **grown)
             number(f"{table}/rows", 0)
         for which, slots in (("initial", 1), ("best", 2), ("last", 2)):
             number(f"weights/{which}/slot", -1)
@@ -181,8 +181,9 @@ class TraceWriter:
 
     def state(self):
         """The rows, confusion matrix and raster that were recorded, as arrays by name."""
-        arrays = {f"{table}.{name}": column for table, rows in self._tables.items()
-                  for name, column in rows.columns().items()}  # fmt: skip
+        arrays = {}
+        for table, rows in self._tables.items():
+            arrays |= {f"{table}.{name}": column for name, column in rows.columns().items()}
         if self._confusion is not None:
             arrays["confusion"] = self._confusion
         return arrays | {f"raster.{name}": value for name, value in (self._raster or {}).items()}
@@ -194,8 +195,8 @@ class TraceWriter:
             known = absent | state
             for k in range(n_rows):
                 self._tables[table].append({name: known[f"{table}.{name}"][k] for name in columns})
-        raster = {name.removeprefix("raster."): value for name, value in state.items()
-                  if name.startswith("raster.")}  # fmt: skip
+        of_raster = [name for name in state if name.startswith("raster.")]
+        raster = {name.removeprefix("raster."): state[name] for name in of_raster}
         self._confusion, self._raster = state.get("confusion"), raster or None
         self._changed = {"confusion", "raster"} & {name.split(".")[0] for name in state}
         self._publish()

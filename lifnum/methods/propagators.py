@@ -16,25 +16,31 @@ EXACT, PS, BACKWARD_EULER, TRAPEZOIDAL, EXPONENTIAL_EULER = range(5)
 
 MAX_ORDER = 32
 
-# name -> (code, order of the series; None: chosen by the user for ps, meaningless for the others)
+
+class Entry(NamedTuple):
+    """A method of the table: its formulas, and the order at which the end of a step converges."""
+
+    code: int
+    order: float | None  # None: the user chooses
+
+
 METHODS = {
-    "exact": (EXACT, None),
-    "euler": (PS, 1),
-    "rk2": (PS, 2),
-    "rk4": (PS, 4),
-    "ps": (PS, None),
-    "backward-euler": (BACKWARD_EULER, None),
-    "trapezoidal": (TRAPEZOIDAL, None),
-    "exponential-euler": (EXPONENTIAL_EULER, None),
+    "exact": Entry(EXACT, np.inf),
+    "euler": Entry(PS, 1),
+    "rk2": Entry(PS, 2),
+    "rk4": Entry(PS, 4),
+    "ps": Entry(PS, None),
+    "backward-euler": Entry(BACKWARD_EULER, 1),
+    "trapezoidal": Entry(TRAPEZOIDAL, 2),
+    "exponential-euler": Entry(EXPONENTIAL_EULER, 1),
 }
 
-# convergence order of the methods whose order is not that of their series
-CONVERGENCE_ORDER = {
-    "exact": np.inf,
-    "backward-euler": 1,
-    "trapezoidal": 2,
-    "exponential-euler": 1,
-}
+
+def series_order(name, order):
+    """Order of the power series of the method of that name; 0 for methods without one."""
+    code, own = METHODS[name]
+    return int(own or order) if code == PS else 0
+
 
 # What is below is far from the smallest normal number: a quotient keeps its digits.
 TINY = 1e-280
@@ -67,13 +73,14 @@ def method(name, order, tau_s, tau):
     factors = np.ones(1)
     if isinstance(name, RungeKutta):
         factors = np.array(name.factors)
-        code, fixed_order = PS, len(factors) - 1
+        code, order = PS, len(factors) - 1
     else:
-        code, fixed_order = METHODS.get(name, (None, None))
-    if code not in range(EXPONENTIAL_EULER + 1):
-        known = ", ".join(key for key in METHODS if METHODS[key][0] in range(EXPONENTIAL_EULER + 1))
-        raise ValueError(f"method is {name!r}, code {code}; accepted: {known}")
-    order, tau_s, tau = int((fixed_order or order) if code == PS else 0), float(tau_s), float(tau)
+        code = METHODS[name].code if name in METHODS else None
+        if code not in range(EXPONENTIAL_EULER + 1):
+            known = ", ".join(key for key, one in METHODS.items() if one.code <= EXPONENTIAL_EULER)
+            raise ValueError(f"method is {name!r}, code {code}; accepted: {known}")
+        order = series_order(name, order)
+    tau_s, tau = float(tau_s), float(tau)
     series, taylor = power_series(order, tau_s, tau) * factors, int((factors == 1.0).all())
     bend = 1.0 if taylor else float(factors[2])
     return Method(code, order, tau_s, tau, min(tau_s, tau), series, taylor, bend)
@@ -83,8 +90,7 @@ def convergence_order(name, order):
     """Order at which the end of a step converges, of a name with its order or of a tableau."""
     if isinstance(name, RungeKutta):
         return name.linear_order
-    code, fixed_order = METHODS[name]
-    return (fixed_order or order) if code == PS else CONVERGENCE_ORDER[name]
+    return METHODS[name].order or order
 
 
 def power_series(order, tau_s, tau):

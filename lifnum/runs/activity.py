@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_COUNTS = ("spikes", "capped", "suppressed", "steps", "without_gradient")
+
 
 class Activity:
     """Counts over many batches of what the layers of a network did; its arrays are its state."""
@@ -9,9 +11,8 @@ class Activity:
     def __init__(self, net):
         n = len(net.layers)
         self.samples = np.zeros((), np.int64)
-        self.spikes, self.capped, self.suppressed, self.steps, self.constant = (
-            np.zeros(n, np.int64) for _ in range(5)
-        )
+        for name in _COUNTS:
+            setattr(self, name, np.zeros(n, np.int64))
         self.unresolved = np.zeros(n)  # NaN: not counted
         self.spiked = [np.zeros(layer.shape[1], np.bool_) for layer in net.layers]
 
@@ -24,7 +25,7 @@ class Activity:
             self.suppressed[k] += layer.n_suppressed
             self.unresolved[k] += np.nan if layer.n_unresolved is None else layer.n_unresolved
             self.steps[k] += layer.n_steps
-            self.constant[k] += layer.n_constant
+            self.without_gradient[k] += layer.n_without_gradient
             if not self.spiked[k].all():  # soon all have
                 layer.spikes.mark(self.spiked[k])
 
@@ -38,7 +39,6 @@ class Activity:
 
     def state(self):
         """Arrays that a checkpoint must keep, by name; they are the object's own."""
-        named = {name: getattr(self, name) for name in
-                 ("samples", "spikes", "capped", "suppressed", "unresolved", "steps",
-                  "constant")}  # fmt: skip
+        names = ("samples", "unresolved", *_COUNTS)
+        named = {name: getattr(self, name) for name in names}
         return named | {f"spiked{k}": spiked for k, spiked in enumerate(self.spiked)}

@@ -1,59 +1,67 @@
 """Presets: each carries every hyper-parameter of a network and its training."""
 
-import numbers
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 
-from lifnum.losses import LOSSES
+from lifnum import losses
+from lifnum.errors import _is_integer, _is_real, _positive
+from lifnum.fields import option, options_of, positive, whole
+from lifnum.optimizers import OPTIMIZERS
 
-_PER_LAYER = ("theta", "delta_theta", "tau_s", "tau", "max_spikes", "weights")
-
-
-def _is_real(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+network = partial(option, group="network")
+training = partial(option, group="training")
 
 
-@dataclass(frozen=True)
+def _per_layer(text, *rest):
+    return network(f"{text}; one value, or one a layer", *rest, nargs="+", per_layer=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """Hyper-parameters of a run; times in seconds.
 
     Per layer, as tuples of one entry for each layer: theta, delta_theta (None: theta), tau_s,
     tau, max_spikes, weights (distribution "uniform" with low and high, or "normal" with mean and
-    standard deviation). BATS values: Bacho & Chu 2023.
+    standard deviation). loss_options holds the options of all losses, by name. BATS values: Bacho &
+    Chu 2023.
     """
 
     name: str
     dataset: str
-    hidden: tuple
-    theta: tuple
-    max_spikes: tuple
-    weights: tuple
-    duration: float
-    batch_size: int
-    learning_rate: float
-    epochs: int
-    tau_s: tuple = (0.130,)
-    tau: tuple = (0.260,)
-    delta_theta: tuple = (None,)
-    window: float = 0.1
-    lr_decay: float = 1.0
-    lr_decay_every: int = 1
-    lr_floor: float = 0.0
-    optimizer: str = "adam"
-    loss: str = "spike-count"
-    target_true: float = 15.0
-    target_false: float = 3.0
-    tau_loss: float = 0.005
-    validation_share: float = 0.05
+    hidden: tuple = network(
+        "neurons of each hidden layer; none for a single layer", "N", positive(int), nargs="*"
+    )
+    theta: tuple = _per_layer("threshold", "U", float)
+    delta_theta: tuple = _per_layer("height of the reset (default: theta)", "U", float, (None,))
+    tau_s: tuple = _per_layer("synaptic time constant", "S", float, (0.130,))
+    tau: tuple = _per_layer("membrane time constant", "S", float, (0.260,))
+    max_spikes: tuple = _per_layer("cap on the spikes of a neuron in a sample", "N", positive(int))
+    weights: tuple = _per_layer("initial: uniform:LOW:HIGH or normal:MEAN:STD", "DIST:A:B", str)
+    duration: float = network("simulated time of a sample", "S", float)
+    window: float = network("latest input spike, exclusive", "S", float, 0.1)
+    epochs: int = training(None, "N", whole)
+    batch_size: int = training("samples", "N", positive(int))
+    optimizer: str = training("adam or sgd", "NAME", default="adam")
+    learning_rate: float = training(None, "X", float, flags=("--lr",))
+    lr_decay: float = training(
+        "factor on the learning rate every --lr-decay-every epochs", "X", float, 1.0
+    )
+    lr_decay_every: int = training("epochs", "N", positive(int), 1)
+    lr_floor: float = training("least learning rate", "X", float, 0.0)
+    loss: str = training(
+        f"{' or '.join(losses.LOSSES)} (ttfs: time to first spike)", "NAME", default="spike-count"
+    )
+    loss_options: dict = field(default_factory=dict)
+    validation_share: float = training(
+        "part of the training samples that chooses the best weights", "X", float, 0.05
+    )
 
     def __post_init__(self):
         n_layers = len(self.hidden) + 1
-        for name in _PER_LAYER:
+        for name in PER_LAYER:
             value = getattr(self, name)
             if len(value) == 1:
                 object.__setattr__(self, name, tuple(value) * n_layers)
@@ -68,24 +76,50 @@ class Preset:
                     raise ValueError(f"{name} is {value!r}; accepted: integers >= 1")
         if not _is_integer(self.epochs) or self.epochs < 0:
             raise ValueError(f"epochs is {self.epochs!r}; accepted: an integer >= 0")
-        for name in ("duration", "learning_rate", "tau_loss", "lr_decay", "window"):
-            value = getattr(self, name)
-            if not _is_real(value) or not 0.0 < value < np.inf:
-                raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
-        if not _is_real(self.lr_floor) or not 0.0 <= self.lr_floor < np.inf:
+        for name in ("duration", "learning_rate", "lr_decay", "window"):
+            _positive(name, getattr(self, name))
+        if not _is_real(self.lr_floor) or not 0.0 <= self.lr_floor < math.inf:
             raise ValueError(f"lr_floor is {self.lr_floor!r}; accepted: a finite number >= 0")
         if not _is_real(self.validation_share) or not 0.0 <= self.validation_share < 1.0:
             raise ValueError(
                 f"validation_share is {self.validation_share!r}; accepted: at least 0, below 1"
             )
-        for name in ("target_true", "target_false"):
-            value = getattr(self, name)
-            if not _is_real(value) or not -np.inf < value < np.inf:
-                raise ValueError(f"{name} is {value!r}; accepted: a finite number")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(LOSSES)}")
-        if self.optimizer not in ("adam", "sgd"):
-            raise ValueError(f"optimizer is {self.optimizer!r}; accepted: adam, sgd")
+        if self.loss not in losses.LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(losses.LOSSES)}")
+        options = losses.accepted_options(self.loss_options)
+        object.__setattr__(self, "loss_options", options)
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}; accepted: {', '.join(OPTIMIZERS)}")
+
+    def to_json(self):
+        """The preset as JSON can hold it: options of losses stand beside the others."""
+        entries = asdict(self)
+        return entries | entries.pop("loss_options")
+
+    @classmethod
+    def from_json(cls, entries):
+        """The preset that `to_json` gave; ValueError where it is none."""
+
+        def frozen(value):
+            if isinstance(value, (list, tuple)):
+                return tuple(frozen(item) for item in value)
+            return value
+
+        if not isinstance(entries, dict):
+            raise ValueError("the configuration of the preset is no dictionary")
+        return _with_losses(cls, {key: frozen(value) for key, value in entries.items()})
+
+
+PER_LAYER = [name for name, one in options_of(Preset).items() if one.metadata.get("per_layer")]
+
+
+def _with_losses(make, entries):
+    """make(...) of entries some of which are options of losses; ValueError for others."""
+    of_losses = {name: entries[name] for name in losses.loss_options() if name in entries}
+    own = {name: value for name, value in entries.items() if name not in of_losses}
+    if not own.keys() <= {one.name for one in fields(Preset)} - {"loss_options"}:
+        raise ValueError("the configuration of the preset has unknown entries")
+    return make(**own, loss_options=of_losses)
 
 
 _MNIST = Preset(
@@ -112,7 +146,6 @@ PRESETS = {
         duration=1.0,
         learning_rate=2e-3,
         loss="ttfs",
-        tau_loss=0.005,
     ),
     "mnist-threshold": replace(_MNIST, name="mnist-threshold", dataset="mnist-threshold"),
     "fashion-mnist": replace(
@@ -159,7 +192,7 @@ PRESETS = {
         lr_decay=0.96,
         epochs=60,
         loss="ttfs",
-        tau_loss=0.003,
+        loss_options={"tau_loss": 0.003},
         validation_share=0.1,
     ),
 }
@@ -190,24 +223,32 @@ def resolve(name, overrides):
     preset = PRESETS[name]
     changes = {key: value for key, value in overrides.items() if value is not None}
     n_layers = len(changes.get("hidden", preset.hidden)) + 1
-    for key in _PER_LAYER:
+    for key in PER_LAYER:
         value = changes.get(key, getattr(preset, key))
         if key not in changes and len(value) != n_layers:
             # another depth: inner layers as the first, the output layer as the last
             changes[key] = (value[0],) * (n_layers - 1) + (value[-1],)
-    return replace(preset, **changes)
+    return _with_losses(partial(replace, preset), preset.loss_options | changes)
 
 
-def from_config(config):
-    """The preset that dataclasses.asdict turned into `config` (lists count as tuples)."""
-
-    def frozen(value):
-        return tuple(frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-    names = {field.name for field in fields(Preset)}
-    if not isinstance(config, dict) or not config.keys() <= names:
-        raise ValueError("the configuration of the preset has unknown entries")
-    return Preset(**{key: frozen(value) for key, value in config.items()})
+def parse_weights(texts):
+    """Entries of `Preset.weights` of texts such as uniform:-1:1."""
+    parsed = []
+    for text in texts:
+        try:
+            distribution, *values = text.split(":")
+            first, second = map(float, values)
+            if not math.isfinite(first) or not math.isfinite(second):
+                raise ValueError
+            if second < {"uniform": first, "normal": 0.0}[distribution]:
+                raise ValueError
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"weights is {text!r}; accepted: uniform:LOW:HIGH with LOW <= HIGH, or "
+                "normal:MEAN:STD with STD >= 0, finite numbers"
+            ) from None
+        parsed.append((distribution, first, second))
+    return tuple(parsed)
 
 
 def initial_weights(preset, n_inputs, n_classes, seed, dtype):

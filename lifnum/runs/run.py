@@ -12,16 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lifnum import errors
-from lifnum.data import datasets
 from lifnum.errors import SimulationError, TraceError
 from lifnum.files import checkpoint
 from lifnum.files.environment import environment
-from lifnum.files.reader import Trace, check_config
+from lifnum.files.reader import Trace
 from lifnum.files.writer import TraceWriter, check_replaceable
-from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.signals import Interrupted, Signals
 from lifnum.runs.trainer import Trainer
-from lifnum.scheme import Scheme
 
 BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
 
@@ -30,13 +28,7 @@ RASTER_SAMPLES = 8
 
 def trainer_of(config, data_dir=None):
     """The run of a configuration, at its start."""
-    preset = presets.from_config(config["preset"])
-    data = datasets.load(
-        preset.dataset, data_dir, preset.window, config["seed"],
-        config["limit_train"], config["limit_test"],
-    )  # fmt: skip
-    return Trainer(preset, Scheme(**config["scheme"]), data, config["seed"], config["dtype"],
-                   config.get("device", "cpu"))  # fmt: skip
+    return Trainer(config, config.data(data_dir))
 
 
 def remarks(preset, scheme, data):
@@ -47,15 +39,15 @@ def remarks(preset, scheme, data):
     if late:
         part = f"{100 * late / n:.0f} %" if late >= 0.01 * n else f"{late} of {n}"
         latest = max(t.max(initial=0.0) for t in times)
-        lines.append(f"{part} of the input spikes lie after the duration {duration:g}, the latest "
-                     f"at {latest:g}: other units?")  # fmt: skip
+        where = f"after the duration {duration:g}, the latest at {latest:g}: other units?"
+        lines.append(f"{part} of the input spikes lie {where}")
     if scheme.dt is not None and scheme.dt > duration:
-        lines.append(f"dt {scheme.dt:g} is above the duration {duration:g}, which becomes one "
-                     "step: other units?")  # fmt: skip
+        above = f"above the duration {duration:g}, which becomes one step: other units?"
+        lines.append(f"dt {scheme.dt:g} is {above}")
     n, share = len(data.train), preset.validation_share
     if share > 0.0 and round(share * n) == 0:
-        lines.append(f"validation_share {share:g} of {n} training samples is none: the last "
-                     "weights will count as the best")  # fmt: skip
+        so = "the last weights will count as the best"
+        lines.append(f"validation_share {share:g} of {n} training samples is none: {so}")
     return lines
 
 
@@ -82,7 +74,8 @@ def saved(output, epochs=None):
     """
     try:
         with Trace(output) as trace:
-            header, status = trace.header | {"config": trace.config}, trace.status
+            header, status = trace.header, trace.status
+            epochs_done = Configuration.from_json(trace.config, output).preset.epochs
             rows = len(trace.batches["epoch"]) + len(trace.epochs["epoch"])
     except TraceError as error:
         try:
@@ -92,14 +85,15 @@ def saved(output, epochs=None):
         header = numbers.get("header")
         if not isinstance(header, dict):
             raise errors.CheckpointError(f"{output}: has a checkpoint without header") from None
-        check_config(output, header.get("config"))
+        Configuration.from_json(header.get("config"), output)
         print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
         return Saved(header, arrays, numbers)
-    done = header["config"]["preset"]["epochs"]
-    if status == "finished" and (epochs is None or epochs <= done):
+    if status == "finished" and (epochs is None or epochs <= epochs_done):
         asked = "" if epochs is None else f", --epochs {epochs} asks for no more"
-        raise TraceError(f"{output}: the run is finished after {done} epochs{asked}; accepted: "
-                         f"--epochs above {done}, which extends it")  # fmt: skip
+        raise TraceError(
+            f"{output}: the run is finished after {epochs_done} epochs{asked}; accepted: "
+            f"--epochs above {epochs_done}, which extends it"
+        )
     try:
         return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
     except errors.CheckpointError:
@@ -136,7 +130,7 @@ class Run:
 
     Parameters
     ----------
-    config : dict
+    config : Configuration
     output : path
     data_dir : path, optional
     overwrite : bool
@@ -144,8 +138,6 @@ class Run:
         What `saved` returned for that output: go on from there.
     threads, workers : int
         For the header of the trace, which keeps the most workers that any part of the run had.
-    checkpoint_every : float
-        Seconds.
     lock : Lock, optional
         The claim on the output, if it is held already.
 
@@ -157,12 +149,20 @@ class Run:
         The file system refuses.
     """
 
-    def __init__(self, config, output, data_dir=None, overwrite=False, resume=None, threads=1,
-                 checkpoint_every=30.0, lock=None, workers=1):  # fmt: skip
+    def __init__(
+        self,
+        config,
+        output,
+        data_dir=None,
+        overwrite=False,
+        resume=None,
+        lock=None,
+        threads=1,
+        workers=1,
+    ):
         self.output = Path(output)
-        self.checkpoint_every = checkpoint_every
         self.seconds_checkpoints = 0.0
-        self.evaluations = config["evaluations"]
+        self.evaluations = config.evaluations
         if overwrite and resume is None:
             check_replaceable(self.output)
         trainer = self.trainer = trainer_of(config, data_dir)
@@ -172,27 +172,28 @@ class Run:
         digest, here = data_digest(trainer.data), environment(threads)
         self._row, state = np.zeros(3 + 2 * len(initial)), None
         if resume:
-            self.header = resume.header
+            self.header = resume.header | {"config": config.to_json()}
             self._compare(digest, here)
             self.header["workers"] = max(workers, self.header.get("workers", 1))
         else:
             run = secrets.token_hex(8)
-            self.header = {"config": config, "seed": config["seed"], "run": run, "data": digest,
-                           "workers": workers, **here}  # fmt: skip
+            self.header = {"config": config.to_json(), "seed": config.seed, "run": run}
+            self.header |= {"data": digest, "workers": workers, **here}
         if resume and resume.arrays:
             arrays = resume.arrays
-            state = {name.removeprefix("trace."): arrays.pop(name) for name in list(arrays)
-                     if name.startswith("trace.")}  # fmt: skip
+            of_trace = [name for name in arrays if name.startswith("trace.")]
+            state = {name.removeprefix("trace."): arrays.pop(name) for name in of_trace}
             self._row = arrays.pop("row")
             try:
                 trainer.restore(arrays, resume.numbers)
             except ValueError as error:
                 raise errors.CheckpointError(f"{output}: {error}") from None
         n_samples = min(RASTER_SAMPLES, len(trainer.data.test))
+        replacing = overwrite or resume is not None
+        classes = trainer.data.label_of_class()
         self.trace = TraceWriter(
-            self.output, self.header, initial, trainer.data.n_classes, n_samples,
-            overwrite or resume is not None, lock, state, trainer.data.classes,
-        )  # fmt: skip
+            self.output, self.header, initial, classes, n_samples, replacing, lock, state
+        )
         if state:
             self.trace.publish(best=trainer.best_weights, last=trainer.net.weights)
         else:
@@ -205,13 +206,18 @@ class Run:
     def _compare(self, digest, here):
         """Refuse other data than the run was begun with; warn of another environment."""
         if self.header.get("data") != digest:
-            raise TraceError(f"{self.output}: was begun with other data than is at hand now in "
-                             f"{self.trainer.preset.dataset}")  # fmt: skip
+            raise TraceError(
+                f"{self.output}: was begun with other data than is at hand now in "
+                f"{self.trainer.preset.dataset}"
+            )
         for name in ("lifnum", "numpy", "numba", "cpu"):
             if self.header.get(name) != here[name]:
                 before = self.header.get(name)
-                print(f"warning: {self.output}: was begun with {name} {before}, goes "
-                      f"on with {here[name]}: the bits may differ", file=sys.stderr)  # fmt: skip
+                now = f"goes on with {here[name]}: the bits may differ"
+                print(
+                    f"warning: {self.output}: was begun with {name} {before}, {now}",
+                    file=sys.stderr,
+                )
 
     def _checkpoint(self):
         start = time.monotonic()
@@ -223,8 +229,10 @@ class Run:
         self._saved = time.monotonic()
         self.seconds_checkpoints += self._saved - start
 
-    def train(self, quiet=False, signals=None):
+    def train(self, quiet=False, signals=None, checkpoint_every=30.0):
         """Train to the last epoch; returns the last row of the trace's epochs, or None.
+
+        There is a checkpoint each epoch, and after so many seconds without.
 
         Raises
         ------
@@ -247,12 +255,7 @@ class Run:
                 if self._evaluation_is_due(stops):
                     row = self._evaluate(quiet, trainer.batch == 0)
                 while trainer.epoch < epochs:
-                    bar = tqdm(
-                        total=trainer.n_batches, initial=trainer.batch, unit="batch",
-                        desc=f"epoch {trainer.epoch + 1}/{epochs}", leave=False,
-                        disable=True if quiet else None,
-                    )  # fmt: skip
-                    with bar:
+                    with self._bar(quiet) as bar:
                         epoch = trainer.epoch
                         while trainer.epoch == epoch:
                             signals.check()
@@ -262,7 +265,7 @@ class Run:
                             self._log_batch(epoch, done, loss, accuracy, bar)
                             if done in stops:
                                 row = self._evaluate(quiet, trainer.batch == 0, bar)
-                            elif time.monotonic() - self._saved > self.checkpoint_every:
+                            elif time.monotonic() - self._saved > checkpoint_every:
                                 self._checkpoint()
             self.trace.close("finished")
         except (Interrupted, SimulationError):
@@ -280,6 +283,18 @@ class Run:
             raise
         checkpoint.remove_older(self.output)  # more epochs may be asked for
         return row
+
+    def _bar(self, quiet):
+        """Progress of an epoch."""
+        trainer = self.trainer
+        return tqdm(
+            total=trainer.n_batches,
+            initial=trainer.batch,
+            unit="batch",
+            desc=f"epoch {trainer.epoch + 1}/{trainer.preset.epochs}",
+            leave=False,
+            disable=True if quiet else None,
+        )
 
     def _give_up(self):
         """Close the trace without what no checkpoint holds."""
@@ -304,15 +319,11 @@ class Run:
         if done % self._batches_a_row == 0 or done == trainer.n_batches:
             mean = self._row / self._row[0]
             n = len(layers)
-            self.trace.append_batch({
-                "epoch": epoch + done / trainer.n_batches,
-                "loss": mean[1],
-                "accuracy": mean[2],
-                "spikes": mean[3 : 3 + n],
-                "gradient_norm": mean[3 + n :],
-            })  # fmt: skip
-            bar.set_postfix(loss=f"{mean[1]:.3g}", accuracy=f"{100 * mean[2]:.1f} %",
-                            spikes="+".join(f"{s:.0f}" for s in mean[3 : 3 + n]))  # fmt: skip
+            row = {"epoch": epoch + done / trainer.n_batches, "loss": mean[1], "accuracy": mean[2]}
+            row |= {"spikes": mean[3 : 3 + n], "gradient_norm": mean[3 + n :]}
+            self.trace.append_batch(row)
+            accuracy, spikes = f"{100 * mean[2]:.1f} %", "+".join(f"{s:.0f}" for s in row["spikes"])
+            bar.set_postfix(loss=f"{mean[1]:.3g}", accuracy=accuracy, spikes=spikes)
             self._row[:] = 0.0
 
     def _evaluate(self, quiet, with_test, bar=None):
@@ -344,7 +355,7 @@ class Run:
             "steps": steps,
             "step_length": trainer.preset.duration / np.maximum(steps, 1.0),
             "gradient_norm": trainer.norms / n_steps,
-            "without_gradient": activity.per_sample(activity.constant),
+            "without_gradient": activity.per_sample(activity.without_gradient),
             "seconds_training": trainer.seconds,
             "seconds_evaluation": time.perf_counter() - start,
         }
@@ -379,12 +390,12 @@ class Run:
         for k in range(len(row["suppressed"])):
             cap = self.trainer.preset.max_spikes[k]
             if row["suppressed"][k] > 0 and cap > 1:
-                warn("cap", k, f": {_a_sample(row['suppressed'][k], 'neuron')} would spike "
-                     f"beyond the cap of {cap}")  # fmt: skip
+                those = _a_sample(row["suppressed"][k], "neuron")
+                warn("cap", k, f": {those} would spike beyond the cap of {cap}")
             if row["unresolved"][k] > 0 and cap > 1:  # under `none`
-                warn("unresolved", k, f": u stays at or above the threshold after "
-                     f"{_a_sample(row['unresolved'][k], 'spike')}: dt "
-                     f"{self.trainer.scheme.dt:g} is coarse for that")  # fmt: skip
+                those = f"after {_a_sample(row['unresolved'][k], 'spike')}"
+                coarse = f"dt {self.trainer.scheme.dt:g} is coarse for that"
+                warn("unresolved", k, f": u stays at or above the threshold {those}: {coarse}")
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
         if test is not None and test.silent[-1] >= 1.0:

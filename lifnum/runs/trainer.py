@@ -10,11 +10,11 @@ from time import perf_counter
 
 import numpy as np
 
+from lifnum import losses
 from lifnum.cuda.device import to_host
 from lifnum.errors import SimulationError
 from lifnum.runs import presets
 from lifnum.runs.activity import Activity
-from lifnum.runs.configuration import build_loss, build_network
 from lifnum.runs.evaluation import evaluate
 
 # streams of random numbers derived from the seed of a run
@@ -32,14 +32,10 @@ class Trainer:
 
     Parameters
     ----------
-    preset : lifnum.presets.Preset
-    scheme : Scheme
-    data : lifnum.datasets.Dataset
-    seed : int
-        Of initial weights, validation split and batch order: the same under every scheme.
-    dtype : {"float32", "float64"}
-    device : {"cpu", "cuda"}
-        Where a step runs; on a GPU data, weights and moments stay there.
+    config : Configuration
+        Its seed is that of initial weights, validation split and batch order, the same under every
+        scheme; its device is where a step runs: on a GPU data, weights and moments stay there.
+    data : Dataset
 
     Attributes
     ----------
@@ -48,13 +44,15 @@ class Trainer:
         The next step: batch `batch` of epoch `epoch`, both from 0.
     """
 
-    def __init__(self, preset, scheme, data, seed=0, dtype="float32", device="cpu"):
-        self.preset, self.scheme, self.data, self.seed = preset, scheme, data, seed
+    def __init__(self, config, data):
+        preset = self.preset = config.preset
+        seed = self.seed = config.seed
+        self.scheme, self.data = config.scheme, data
         weights = presets.initial_weights(
-            preset, data.train.n_neurons, data.n_classes, seed, np.dtype(dtype)
+            preset, data.train.n_neurons, data.n_classes, seed, np.dtype(config.dtype)
         )
-        self.net = build_network(preset, scheme, weights, device)
-        self.loss = build_loss(preset)
+        self.net = config.network(weights, config.device)
+        self.loss = losses.build(preset)
         self._train, self._test = (self.net.place(trains) for trains in (data.train, data.test))
         self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate)
         # the second moments are squares
@@ -173,8 +171,8 @@ class Trainer:
         return self._evaluate(self._test, self.data.test_labels, count_peaks=True)
 
     def _evaluate(self, trains, labels, count_peaks=False):
-        return evaluate(self.net, self.loss, trains, labels, self.data.n_classes,
-                        count_peaks=count_peaks)  # fmt: skip
+        n = self.data.n_classes
+        return evaluate(self.net, self.loss, trains, labels, n, count_peaks=count_peaks)
 
     def state(self):
         """(arrays, numbers) of the run between two steps; the arrays are the run's own."""
@@ -183,9 +181,8 @@ class Trainer:
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
         arrays |= {f"activity.{name}": a for name, a in self.activity.state().items()}
         arrays |= {"totals": self.totals, "norms": self.norms}
-        numbers = {name: getattr(self, name) for name in
-                   ("epoch", "batch", "seconds", "best_accuracy", "n_steps")}  # fmt: skip
-        return arrays, numbers
+        names = ("epoch", "batch", "seconds", "best_accuracy", "n_steps")
+        return arrays, {name: getattr(self, name) for name in names}
 
     def restore(self, arrays, numbers):
         """Continue from what `state` returned.
@@ -196,8 +193,10 @@ class Trainer:
             Arrays of other names, shapes or types than this run's.
         """
         own, own_numbers = self.state()
-        # of a version that did not count them
+        # of versions that did not count them, or had another name
         arrays = {"activity.unresolved": np.full(len(self.net.layers), np.nan)} | arrays
+        if (old := "activity.constant") in arrays:
+            arrays["activity.without_gradient"] = arrays.pop(old)
         if own.keys() != arrays.keys() or not own_numbers.keys() <= numbers.keys():
             raise ValueError("the checkpoint belongs to another kind of run")
         for name, array in own.items():

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from lifnum import losses
 from lifnum.errors import SimulationError
 from lifnum.files.transfers import SCHEMES, _begins_with, scheme_key
-from lifnum.runs.configuration import build_loss, build_network
+from lifnum.runs.configuration import build_network
 from lifnum.runs.evaluation import evaluate
 from lifnum.scheme import Scheme
 
@@ -58,8 +59,8 @@ def difference(spikes, reference):
 
     apart = np.abs(matched(spikes, counts[0]) - matched(reference, counts[1]))
     n = len(apart)
-    return Difference(n, len(spikes.times) - n, len(reference.times) - n, float(apart.sum()),
-                      float(apart.max(initial=0.0)))  # fmt: skip
+    gained, lost = len(spikes.times) - n, len(reference.times) - n
+    return Difference(n, gained, lost, float(apart.sum()), float(apart.max(initial=0.0)))
 
 
 class Transfer:
@@ -67,17 +68,17 @@ class Transfer:
 
     Parameters
     ----------
-    preset : lifnum.presets.Preset
+    preset : Preset
     trained : Scheme
         The one that the weights were trained with: what the others are compared with.
     weights : list of ndarray
-    data : lifnum.datasets.Dataset
+    data : Dataset
         Its test part is evaluated.
     """
 
     def __init__(self, preset, trained, weights, data):
         self.preset, self.trained, self.weights, self.data = preset, trained, weights, data
-        self.loss = build_loss(preset)
+        self.loss = losses.build(preset)
         self._reference = []  # spikes of each batch and layer under the trained scheme
         self._predictions = self._trained_row = None
 
@@ -124,14 +125,15 @@ class Transfer:
 
         row = scheme_key(scheme)
         try:
-            result = evaluate(net, self.loss, self.data.test, self.data.test_labels,
-                              self.data.n_classes, progress=compare)  # fmt: skip
+            data = self.data
+            result = evaluate(
+                net, self.loss, data.test, data.test_labels, data.n_classes, progress=compare
+            )
         except SimulationError:
             if recording:
                 raise
-            nothing = {name: np.full(n_layers, np.nan) if per_layer else np.nan
-                       for name, (_, per_layer) in SCHEMES.items()}  # fmt: skip
-            return nothing | row
+            nan = {False: np.nan, True: np.full(n_layers, np.nan)}
+            return {name: nan[per_layer] for name, (_, per_layer) in SCHEMES.items()} | row
         if recording:
             self._predictions = result.predictions
         matched, gained, lost, deviation = sums
@@ -161,7 +163,7 @@ class GradientComparison:
 
     Parameters
     ----------
-    preset : lifnum.presets.Preset
+    preset : Preset
     weights : dict of list of ndarray
         By name: initial, last.
     trains, labels : SpikeTrains, ndarray (n,)
@@ -170,23 +172,27 @@ class GradientComparison:
 
     def __init__(self, preset, weights, trains, labels):
         self.preset, self.trains, self.labels = preset, trains, labels
-        self.weights = {which: [w.astype(np.float64) for w in arrays]
-                        for which, arrays in weights.items()}  # fmt: skip
-        self.loss = build_loss(preset)
+        self.weights = {
+            which: [w.astype(np.float64) for w in arrays] for which, arrays in weights.items()
+        }
+        self.loss = losses.build(preset)
         self._exact = {}
 
     @staticmethod
     def keys(scheme, which):
         """First columns of the rows of a scheme, one for each gradient that it has."""
         kinds = ("piggyback",) if scheme.interpolation == "none" else ("adjusted", "piggyback")
-        return [scheme_key(scheme) | {"gradient": kind.encode(), "weights": which.encode()}
-                for kind in kinds]  # fmt: skip
+        key = scheme_key(scheme) | {"weights": which.encode()}
+        return [key | {"gradient": kind.encode()} for kind in kinds]
 
     def missing(self, file, schemes):
         """(scheme, which weights) of those schemes that a file lacks."""
         pairs = [(scheme, which) for scheme in schemes for which in self.weights]
-        return [pair for pair in pairs
-                if not all(file.has("gradients", key) for key in self.keys(*pair))]  # fmt: skip
+        return [
+            pair
+            for pair in pairs
+            if not all(file.has("gradients", key) for key in self.keys(*pair))
+        ]
 
     def rows(self, scheme, which, progress=None):
         """Rows of `GRADIENTS`, one for each of `keys`; NaN where the simulation overflows."""
@@ -211,17 +217,14 @@ class GradientComparison:
 
     def _gradients(self, scheme, which, kinds, progress=None):
         """Gradient of each layer's weights, for each kind; one forward pass serves them all."""
-        scheme = replace(scheme, gradient=kinds[0])
-        net = build_network(self.preset, scheme, self.weights[which])
+        net = build_network(self.preset, replace(scheme, gradient=kinds[0]), self.weights[which])
         sums = [[np.zeros_like(w) for w in net.weights] for _ in kinds]
         for first in range(0, len(self.trains), GRADIENT_BATCH):
             rows = np.arange(first, min(len(self.trains), first + GRADIENT_BATCH))
-            net.scheme = scheme
             out = net.forward(self.trains.select(rows))
             d_times = self.loss(out, self.labels[rows])[1]
             for kind, total in zip(kinds, sums):
-                net.scheme = replace(scheme, gradient=kind)
-                for whole, part in zip(total, net.backward(d_times)):
+                for whole, part in zip(total, net.backward(d_times, gradient=kind)):
                     whole += part
             if progress is not None:
                 progress(len(rows))

@@ -17,6 +17,7 @@ from lifnum import options
 from lifnum.cuda import device
 from lifnum.data import datasets
 from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
 from lifnum.runs.trainer import Trainer
 
 NETWORKS = ((800,), (4000, 4000))
@@ -108,7 +109,7 @@ def main(argv=None):
                 name, {"dataset": args.dataset, "hidden": hidden, "batch_size": batch}
             )
             for where in args.devices:
-                trainer = Trainer(preset, scheme, data, device=where)
+                trainer = Trainer(Configuration(preset, scheme, device=where), data)
                 n = args.steps or min(400, trainer.n_batches)
                 seconds, n_bytes = measure(trainer, n)
                 sizes = [data.train.n_neurons, *hidden, data.n_classes]

@@ -14,6 +14,7 @@ import json
 import math
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -88,8 +89,8 @@ def epoch(options):
     config, data_dir = _config(["--epochs", "1", *options])
 
     def measure():
-        preset = config["preset"]
-        encode_train, encode_test = _encoding_seconds(preset["dataset"], data_dir, preset["window"])
+        preset = config.preset
+        encode_train, encode_test = _encoding_seconds(preset.dataset, data_dir, preset.window)
         with tempfile.TemporaryDirectory() as folder:
             run = _run(config, data_dir, folder)
             start = perf_counter()
@@ -126,7 +127,8 @@ def epoch(options):
 def warm_up(options):
     """Compile or load every kernel of a run: one step, one evaluation, one reading of the trace."""
     config, data_dir = _config([*options, "--epochs", "1"])
-    config["limit_train"] = config["limit_test"] = 2 * config["preset"]["batch_size"]
+    few = 2 * config.preset.batch_size
+    config = replace(config, limit_train=few, limit_test=few)
     with tempfile.TemporaryDirectory() as folder:
         _run(config, data_dir, folder).train(quiet=True)
 
@@ -159,7 +161,7 @@ def schemes(options, named, count, warm=100):
     steps of exact; Adam then runs with a rate of zero, so that they stay the same.
     """
     config, data_dir = _config(options)
-    job = trainer_of(config | {"scheme": {}}, data_dir)
+    job = trainer_of(replace(config, scheme=Scheme()), data_dir)
     for _ in range(warm):
         job.step()
     batches = []

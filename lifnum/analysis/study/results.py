@@ -18,8 +18,9 @@ import numpy as np
 from lifnum.errors import TraceError
 from lifnum.files import transfers
 from lifnum.files.hdf5 import one_line
-from lifnum.files.reader import Trace, check_config
+from lifnum.files.reader import Trace
 from lifnum.files.trace import ADDED, EPOCHS
+from lifnum.runs.configuration import Configuration
 from lifnum.scheme import Scheme
 
 SCHEMA = 1
@@ -284,7 +285,8 @@ def _origin(path, config, seed, n_layers):
 def _read_trace(trace):
     if trace.status != "finished":
         raise TraceError(f"the run is {trace.status}")
-    epochs, header, config = trace.epochs, trace.header, trace.config
+    epochs, header = trace.epochs, trace.header
+    config = Configuration.from_json(trace.config, trace.path).to_json()
     if not len(epochs["epoch"]):
         raise TraceError("no epoch is complete")
     last = {name: column[-1] for name, column in epochs.items()}
@@ -307,7 +309,8 @@ def _read_trace(trace):
 
 def _read_transfer(path):
     contents = transfers.read_transfer(path)
-    header, config = contents.header, check_config(path, contents.header["config"])
+    header = contents.header
+    config = Configuration.from_json(header["config"], path).to_json()
     tables = {"transfer": contents.schemes, "gradients": contents.gradients or {}}
     found = {name: [dict(zip(columns, values)) for values in zip(*columns.values())]
              for name, columns in tables.items()}  # fmt: skip

@@ -1,0 +1,51 @@
+"""Losses on output spike trains: loss(out, labels) -> (value per sample, dL/dt per spike).
+
+`out` brings its array module `out.xp`: the same lines run on NumPy's arrays and on the GPU's.
+A loss is a file here, with a frozen dataclass that has `__call__` and `predict`, and a line of
+`LOSSES`. Its fields are options of the command line (`fields.option`), or fields of the preset of
+the same name, such as the duration.
+"""
+
+from dataclasses import fields
+
+from lifnum.fields import initial, options_of
+from lifnum.losses.labels import accepted_labels
+from lifnum.losses.spike_count import SpikeCount
+from lifnum.losses.ttfs import TimeToFirstSpike
+
+__all__ = ["LOSSES", "SpikeCount", "TimeToFirstSpike", "accepted_labels"]
+
+LOSSES = {
+    "spike-count": SpikeCount,
+    "ttfs": TimeToFirstSpike,
+}
+
+
+def loss_options():
+    """Fields of the losses that are options of the command line, by name."""
+    return {name: one for loss in LOSSES.values() for name, one in options_of(loss).items()}
+
+
+def accepted_options(given):
+    """Values of all options of the losses: the initial ones where none are given.
+
+    Raises
+    ------
+    ValueError
+        A name or a value that no loss has.
+    """
+    known = loss_options()
+    for name in given:
+        if name not in known:
+            raise ValueError(f"loss option is {name!r}; accepted: {', '.join(known)}")
+    values = {name: initial(one) for name, one in known.items()} | given
+    for name, one in known.items():
+        one.metadata["check"](name, values[name])
+    return values
+
+
+def build(preset):
+    """The preset's loss."""
+    loss = LOSSES[preset.loss]
+    values = vars(preset) | preset.loss_options
+    return loss(**{one.name: values[one.name] for one in fields(loss)})
