@@ -121,10 +121,11 @@ class Network:
         if device == "cpu":
             return Layer
         require_gpu()
-        from lifnum.cuda import layer as network_cuda
+        from lifnum.cuda.layer import DeviceLayer
+        from lifnum.cuda.trains import DeviceTrains
 
-        self._trains, self._to_device = network_cuda.DeviceTrains, network_cuda.DeviceTrains.of
-        return network_cuda.DeviceLayer
+        self._trains, self._to_device = DeviceTrains, DeviceTrains.of
+        return DeviceLayer
 
     @property
     def weights(self):
@@ -293,9 +294,9 @@ class Network:
             raise ValueError(f"optimizer is {name!r}; accepted: {', '.join(OPTIMIZERS)}")
         if self.device == "cpu":
             return OPTIMIZERS[name](self.weights, learning_rate)
-        from lifnum.cuda.optimizers import OPTIMIZERS as ON_DEVICE
+        from lifnum.cuda import optimizers
 
-        return ON_DEVICE[name](self.layers, learning_rate)
+        return optimizers.OPTIMIZERS[name](self.layers, learning_rate)
 
     def potential(self, spikes, times, layer=0):
         """Membrane potential of one layer at any times, under the network's scheme.

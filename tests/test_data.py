@@ -258,7 +258,7 @@ def test_presets_carry_the_published_values():
     mnist, fashion = presets.PRESETS["mnist"], presets.PRESETS["fashion-mnist"]
     assert mnist.theta == (0.2, 1.3) and mnist.max_spikes == (30, 30) and mnist.tau == (0.26, 0.26)
     assert fashion.hidden == (400, 400) and fashion.max_spikes == (5, 5, 20)
-    assert presets.PRESETS["mnist-ttfs"].tau_loss == 0.005
+    assert presets.PRESETS["mnist-ttfs"].loss_options["tau_loss"] == 0.005
 
 
 def test_per_layer_values_of_a_wrong_number_are_refused():
