@@ -119,18 +119,24 @@ def significant_order(order, x):
 
 
 @inlined_kernel
+def series_propagator(m, order, x):
+    """(a, c, b) of the series up to x^order, x = h / unit: numbers or vectors."""
+    a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
+    for p in range(order, -1, -1):  # in one loop: the processor works on them side by side
+        a = a * x + m.series[0, p]
+        c = c * x + m.series[1, p]
+        b = b * x + m.series[2, p]
+    return a, m.unit * c, b
+
+
+@inlined_kernel
 def propagator(m, h):
     """(a, c, b) of a step of length h, in the time unit of tau."""
     if m.code == EXACT:
         return exact_propagator(h, m.tau_s, m.tau)
-    if m.code == PS:  # the three series in one loop: the processor works on them side by side
+    if m.code == PS:
         x = h / m.unit
-        a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
-        for p in range(significant_order(m.order, x), -1, -1):
-            a = a * x + m.series[0, p]
-            c = c * x + m.series[1, p]
-            b = b * x + m.series[2, p]
-        return a, m.unit * c, b
+        return series_propagator(m, significant_order(m.order, x), x)
     if m.code == BACKWARD_EULER:
         a, b = 1.0 / (1.0 + h / m.tau_s), 1.0 / (1.0 + h / m.tau)
         return a, h * a * b, b
@@ -234,13 +240,18 @@ def series_growth(m, h):
     return 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)
 
 
+@inlined_kernel
+def bend_change(m, h):
+    """Bounds (C, B) of a series: |u''(s) - u''(0)| <= C |I0| + B |u0| on [0, h]."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    growth = h * series_growth(m, h)
+    return growth * (p * p + p * q + q * q + h * p * p * p), growth * p * p * p
+
+
 @kernel
 def is_concave(m, i0, u0, h):
-    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''.
-
-    `layer._fire` has the same bound for vectors: change both.
-    """
+    """Whether u'' < 0 on all of [0, h] for a series of order 3 and more, by a bound of u'''."""
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
     bend = -(i0 * q + (i0 - u0 * p) * p)  # u''(0)
-    change = (p * p + p * q + q * q + h * p * p * p) * abs(i0) + p * p * p * abs(u0)
-    return bend + h * series_growth(m, h) * change < 0.0
+    by_current, by_potential = bend_change(m, h)
+    return bend + (by_current * abs(i0) + by_potential * abs(u0)) < 0.0

@@ -23,7 +23,7 @@ from lifnum.kernels.lif.together import (
     TURNS,
     U_AFTER,
     U_BEFORE,
-    _fire,
+    fire,
 )
 from lifnum.kernels.vectors import LANES, NEAR
 from lifnum.methods.interpolation import DENSE, NONE
@@ -41,7 +41,7 @@ class Room(NamedTuple):
     blocks: np.ndarray  # int32 (n,): the blocks of LANES neurons of which one may spike,
     found: np.ndarray  # int32 (n,), and these neurons
     flags: np.ndarray  # uint64 (n,): which ones of each block, a bit a neuron
-    firing: np.ndarray  # uint64 (TURNS + 1,), see `_fire`
+    firing: np.ndarray  # uint64 (TURNS + 1,), see `fire`
     lanes: np.ndarray  # float64 (rows, LANES)
     scratch: np.ndarray  # float64 (order + 1,)
 
@@ -89,7 +89,7 @@ def _record_piece(output, slot, i0, u0, length, rest):
 
 @inlined_kernel
 def _fire_lanes(d, at, room, first, n_found):
-    """`_fire` for up to LANES of the neurons found, from `first` on; returns the odd ones."""
+    """`fire` for up to LANES of the neurons found, from `first` on; returns the odd ones."""
     lanes, state = room.lanes, room.state
     n = min(LANES, n_found - first)
     for lane in range(n):
@@ -98,12 +98,12 @@ def _fire_lanes(d, at, room, first, n_found):
         lanes[U_BEFORE, lane] = state[at.before + 1, j]
         lanes[U_AFTER, lane] = state[at.after + 1, j]
     theta = state.dtype.type(d.theta)
-    return _fire(d, theta, at.start, at.end, at.decay, n, lanes, room.firing)
+    return fire(d, theta, at, n, lanes, room.firing)
 
 
 @inlined_kernel
 def _turns(room, lane):
-    """How many spikes `_fire` found of the neuron in a lane."""
+    """How many spikes `fire` found of the neuron in a lane."""
     n = 0
     while (room.firing[n] >> np.uint64(lane)) & np.uint64(1) != 0:
         n += 1
@@ -112,7 +112,7 @@ def _turns(room, lane):
 
 @inlined_kernel
 def _take_turns(d, output, at, room, lane, j, n_turns, slot):
-    """Record what `_fire` found of neuron j, in a lane, and its state after the step."""
+    """Record what `fire` found of neuron j, in a lane, and its state after the step."""
     lanes, state = room.lanes, room.state
     real = state.dtype.type
     i0, u0, row = lanes[I_BEFORE, lane], lanes[U_BEFORE, lane], 0
@@ -166,9 +166,7 @@ def _walk(d, output, at, room, j, n_spikes):
         s, after = next_spike(d, walk, real(walk.u1) >= theta, room.scratch)
         if s < 0.0:
             if d.count_peaks != 0 and emitted[j] < d.max_spikes:
-                output.tallies[UNRESOLVED] += has_peak(
-                    d, d.theta, walk.i0, walk.u0, walk.rest, room.scratch
-                )
+                output.tallies[UNRESOLVED] += has_peak(d, walk.i0, walk.u0, walk.rest, room.scratch)
             break
         if emitted[j] == d.max_spikes:
             room.suppressed[j] = 1
