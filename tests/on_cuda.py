@@ -189,13 +189,13 @@ def test_a_training_step_moves_no_weights(monkeypatch):
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_on_digits_reaches_what_the_cpu_reaches(in_tmp, optimizer):
-    chosen = ["--method", "euler", "--dt", "0.02", "--hidden", "8", "--limit-train", "40",
-               "--limit-test", "20", "--epochs", "1", "--batch-size", "10", "--dtype", "float64",
-               "--optimizer", optimizer, "--learning-rate", "0.001", "--quiet"]  # fmt: skip
+    arguments = ["--method", "euler", "--dt", "0.02", "--hidden", "8", "--limit-train", "40",
+                 "--limit-test", "20", "--epochs", "1", "--batch-size", "10", "--dtype", "float64",
+                 "--optimizer", optimizer, "--learning-rate", "0.001", "--quiet"]  # fmt: skip
     traces = []
     for where in ("cpu", "cuda"):
         output = ["--device", where, "--output", f"{where}.h5"]
-        assert options.run("lifnum.train", train.main, chosen + output) == 0
+        assert options.run("lifnum.train", train.main, arguments + output) == 0
         traces.append(Trace(f"{where}.h5"))
     one, other = traces
     # a few steps in double precision: the same spikes, gradients that differ by rounding

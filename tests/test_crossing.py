@@ -62,9 +62,7 @@ def crossings(d, i0, u0, h, u1, reached, selected):
     s = np.full(len(i0), np.nan)
     for k in range(len(i0)):
         if selected[k]:
-            s[k] = first_crossing(
-                d, d.interpolation, d.theta, i0[k], u0[k], h[k], u1[k], reached[k], scratch
-            )
+            s[k] = first_crossing(d, i0[k], u0[k], h[k], u1[k], reached[k], scratch)
     return s
 
 
@@ -410,9 +408,9 @@ def test_linear_crosses_where_the_chord_does_and_not_before_it_ends_above():
     d = dynamics("euler", None, (0.5, 1.0), interpolation="linear")
     scratch = np.empty(d.order + 1)
     for u0, u1, expected in ((0.0, 2.0, 0.1), (0.5, 1.0, 0.2), (-1.0, 3.0, 0.1)):
-        s = first_crossing(d, LINEAR, THETA, 1.0, u0, 0.2, u1, True, scratch)
+        s = first_crossing(d, 1.0, u0, 0.2, u1, True, scratch)
         assert s == pytest.approx(expected, rel=1e-15)
-    assert first_crossing(d, LINEAR, THETA, 9.0, 0.5, 0.2, 0.9, False, scratch) == NO_CROSSING
+    assert first_crossing(d, 9.0, 0.5, 0.2, 0.9, False, scratch) == NO_CROSSING
 
 
 @every_method

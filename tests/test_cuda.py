@@ -14,6 +14,7 @@ import pytest
 from lifnum import Network, Neuron, Scheme, errors, options, train
 from lifnum.cuda import device
 from lifnum.kernels.steps import Steps
+from lifnum.kernels.tiles import Inputs
 
 TESTS = Path(__file__).parent
 
@@ -51,23 +52,22 @@ def signatures(real):
     times, indices, offsets = array(f8, 1), array(i4, 1), array(i8, 1)
     table = array(f8, 2)
     steps = types.NamedTuple((offsets, offsets, times, offsets, array(u1, 1), table), Steps)
-    records = types.NamedTuple(
-        (array(f8, 3), array(f8, 3), array(i4, 3), array(f8, 4)), layout.Records
+    inputs = types.NamedTuple((times, offsets, indices, array(real, 2), i8), Inputs)
+    counts, w3, ranks = array(i4, 2), array(real, 3), array(i8, 1)
+    slots = array(f8, 3), array(f8, 3), array(i4, 3), array(f8, 4)
+    records = types.NamedTuple((*slots, counts, w3), layout.Records)
+    gradient = types.NamedTuple(
+        (times, ranks, ranks, table, w3, table, counts), layout.DeviceGradient
     )
-    counts, w3 = array(i4, 2), array(real, 3)
-    common = (offsets, indices, array(real, 2), steps)
-    ends = ranks = totals = array(i8, 1)
-    before = (d, *common, table, records, counts, ends, ranks)
-    after = (times, w3, table, counts)
     return {
-        "build_steps": (d, types.Tuple((times, offsets)), steps),
+        "build_steps": (d, inputs, steps),
         "tabulate": (d, steps, i8, table),
-        "forward": (d, *common, records, counts, totals, w3),
-        "compact": (records, counts, ends, times, indices, indices, offsets),
+        "forward": (d, inputs, steps, records, ranks),
+        "compact": (records, ranks, times, indices, indices, offsets),
         "arrange": (indices, offsets, times, indices, times, indices, ranks),
-        "backward_adjusted": (*before, w3, *after),
-        "backward_piggyback": (*before, *after),
-        "adam": (*(array(real, 1),) * 4, *(f8,) * 6),
+        "backward_adjusted": (d, inputs, steps, records, gradient),
+        "backward_piggyback": (d, inputs, steps, records, gradient),
+        "adam": (*(array(real, 1),) * 4, types.UniTuple(f8, 6)),
         "gather": (times, indices, offsets, offsets, times, indices, offsets),
         "survey": (times, indices, offsets, array(i8, 2), array(i8, 2), table),
     }

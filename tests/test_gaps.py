@@ -164,7 +164,7 @@ def test_the_first_crossing_does_not_depend_on_how_long_the_step_lasts(method, t
             _, c, b = propagators.propagator(d, h)
             u1 = c * i0 + b * u0
             scratch = np.empty(d.order + 1)
-            s = first_crossing(d, d.interpolation, 1.0, i0, u0, h, u1, u1 >= 1.0, scratch)
+            s = first_crossing(d, i0, u0, h, u1, u1 >= 1.0, scratch)
             roots.append(s)
         if roots[0] == NO_CROSSING:
             continue
@@ -178,15 +178,13 @@ def test_a_potential_far_below_theta_crosses_once_it_has_decayed():
     """From -1e140: hundreds of time constants, in which nothing cancels and nothing is given up."""
     d = dynamics("exponential-euler", None, (1.0, 1.0), 1e3)
     for u0 in (-1.0, -1e8, -1e16, -1e140):
-        s = first_crossing(d, d.interpolation, 1.0, 2.0, u0, 1e3, 2.0, True, np.empty(1))
+        s = first_crossing(d, 2.0, u0, 1e3, 2.0, True, np.empty(1))
         assert s == pytest.approx(np.log(2.0 - u0), rel=1e-15)  # 2 + (u0 - 2) exp(-s) = 1
     d = dynamics("exact", None, (2000.0, 1.0), 1e5)
     for u0 in (-1.0, -1e8, -1e16, -1e140):
         for i0, spikes in ((0.99, False), (1.3, True), (3.0, True)):
             _, c, b = propagators.propagator(d, 1e5)
-            s = first_crossing(
-                d, d.interpolation, 1.0, i0, u0, 1e5, c * i0 + b * u0, False, np.empty(1)
-            )
+            s = first_crossing(d, i0, u0, 1e5, c * i0 + b * u0, False, np.empty(1))
             assert (s > 0.0) == spikes
             if spikes:
                 _, c, b = propagators.propagator(d, s)
@@ -250,10 +248,7 @@ def test_many_spikes_in_an_endless_step_keep_the_digits_of_their_times(taus):
 def test_an_endless_step_beyond_all_numbers_ends():
     """h / tau = inf under a series: no crossing is looked for in what is not finite."""
     d = dynamics("ps", 3, (1e-300, 1e-300), 1e10)
-    assert (
-        first_crossing(d, d.interpolation, 1.0, 1.0, 0.0, 1e10, np.nan, False, np.empty(4))
-        == NO_CROSSING
-    )
+    assert first_crossing(d, 1.0, 0.0, 1e10, np.nan, False, np.empty(4)) == NO_CROSSING
 
 
 def test_a_step_too_fine_for_float32_is_warned_about_where_spikes_move():

@@ -96,12 +96,21 @@ def _numbers(argument, numbers):
         numbers.append(argument)
 
 
+def _types(argument):
+    """The types of all arrays in an argument."""
+    if isinstance(argument, tuple):
+        for part in argument:
+            yield from _types(part)
+    elif hasattr(argument, "dtype"):
+        yield argument.dtype.char
+
+
 class Kernel:
     """A CUDA function, compiled by numba-cuda, launched by CuPy.
 
     numba-cuda's own launch looks at every array anew and takes longer, up to 0.4 ms, than most
-    kernels do. Arrays are CuPy's, contiguous. Only those outside of tuples may change their type
-    from launch to launch; all else is int or float, and keeps its type.
+    kernels do. Arrays are CuPy's, contiguous; all else is int or float, and keeps its type from
+    launch to launch.
 
     Parameters
     ----------
@@ -117,7 +126,7 @@ class Kernel:
         """What launches it: on that many (blocks, threads of each)."""
 
         def launch(*arguments):
-            types = tuple(a.dtype.char for a in arguments if hasattr(a, "dtype"))
+            types = tuple(_types(arguments))
             numbers = []
             _numbers(arguments, numbers)
             if types not in self._compiled:

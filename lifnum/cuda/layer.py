@@ -9,9 +9,11 @@ import numpy as np
 
 from lifnum.cuda import adjoint as adjoints
 from lifnum.cuda import device, forward, layout, order
-from lifnum.cuda.trains import THREADS, DeviceTrains, _blocks, xp
+from lifnum.cuda.layout import THREADS, blocks
+from lifnum.cuda.trains import DeviceTrains, xp
 from lifnum.errors import SimulationError
 from lifnum.kernels.steps import Steps
+from lifnum.kernels.tiles import Inputs
 from lifnum.layer import require_same_spikes, table_rows
 from lifnum.methods import propagators
 from lifnum.methods.interpolation import LINEAR
@@ -72,22 +74,21 @@ class DeviceLayer:
         Peaks that chords miss are counted on the CPU only.
         """
         batch, n = len(inputs), self.shape[1]
-        w = self.mirror.device
-        steps = self._tabulate(inputs)
+        received = self._received(inputs)
+        w, steps = received.w, self._tabulate(received, batch)
         counts = xp.empty((batch, n), np.int32)
         states = xp.empty((steps.start.shape[0] if keep_states else 0, 2, n), w.dtype)
         while True:
             slots = (batch, self._capacity, n)
             piece = xp.empty((4, *slots) if keep_pieces else (0, 0, 0, 0))
             records = layout.Records(
-                xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32), piece
+                xp.empty(slots), xp.empty(slots), xp.empty(slots, np.int32), piece, counts, states
             )
             totals = xp.zeros(7, np.int64)
             if batch and n:
                 forward.forward[batch * self.n_tiles, self._threads](
-                    self._d, inputs.offsets, inputs.indices, w, steps, records, counts, totals,
-                    states,
-                )  # fmt: skip
+                    self._d, received, steps, records, totals
+                )
             numbers = device.to_host(totals).tolist()
             most, n_spikes, self.n_capped, self.n_suppressed, n_left = numbers[:5]
             self.n_steps, unresolved = numbers[5:]
@@ -100,14 +101,15 @@ class DeviceLayer:
                 f"sample {batch - n_left}: the state of a neuron is not finite; largest weight "
                 f"{np.abs(self.weights).max():g}"
             )
-        self.spikes, ends, ranks = self._sorted(records, counts, n_spikes)
+        self.spikes, ends, ranks = self._sorted(records, n_spikes)
         self._output = self.spikes
-        self._run = inputs, steps, records, counts, ends, ranks
+        self._run = inputs, steps, records, ends, ranks
         self._has_pieces, self._states = keep_pieces, states if keep_states else None
         return self.spikes
 
-    def _sorted(self, records, counts, n_spikes):
+    def _sorted(self, records, n_spikes):
         """The spikes in order; where those of the neurons of `records` end, and their ranks."""
+        counts = records.counts
         batch, n = counts.shape
         ends = counts.ravel().cumsum(dtype=np.int64)
         times, sorted_times = xp.empty(n_spikes), xp.empty(n_spikes)
@@ -115,24 +117,28 @@ class DeviceLayer:
         ranks = xp.empty(n_spikes, np.int64)
         offsets = xp.zeros(batch + 1, np.int64)
         if n_spikes:
-            order.compact[_blocks(batch * n), THREADS](
-                records, counts, ends, times, indices, samples, offsets
+            order.compact[blocks(batch * n), THREADS](
+                records, ends, times, indices, samples, offsets
             )
-            order.arrange[_blocks(n_spikes), THREADS](
+            order.arrange[blocks(n_spikes), THREADS](
                 samples, offsets, times, indices, sorted_times, sorted_indices, ranks
             )
         trains = DeviceTrains(sorted_times, sorted_indices, offsets, n, counts=counts)
         return trains, ends, ranks
 
-    def _tabulate(self, inputs):
-        d, batch = self._d, len(inputs)
+    def _received(self, inputs):
+        arrays = inputs.times, inputs.offsets, inputs.indices, self.mirror.device
+        return Inputs(*arrays, self._threads)
+
+    def _tabulate(self, inputs, batch):
+        d = self._d
         most = table_rows(d, batch, len(inputs.times))
         table = (xp.empty(batch, np.int64), xp.zeros(batch, np.int64), xp.empty(most),
                  xp.empty(most, np.int64), xp.empty(most, np.uint8),
                  xp.empty((most, 5)))  # fmt: skip
         steps = Steps(*table)
         if batch:
-            forward.build_steps[batch, THREADS](d, (inputs.times, inputs.offsets), steps)
+            forward.build_steps[batch, THREADS](d, inputs, steps)
         return steps
 
     def backward(self, d_times, adjoint, input_gradient):
@@ -144,31 +150,23 @@ class DeviceLayer:
             self.forward(self._run[0], keep_pieces=True, keep_states=input_gradient)
             require_same_spikes(before, self._output)
             self.spikes = shown
-        inputs, steps, records, counts, ends, ranks = self._run
-        w = self.mirror.device
-        batch, n = counts.shape
+        inputs, steps, records, ends, ranks = self._run
+        received = self._received(inputs)
+        w, (batch, n) = received.w, records.counts.shape
         most = max(1, MAX_CHUNK_BYTES // max(1, w.nbytes))
         n_chunks = max(1, min(batch, most, -(-BLOCKS // max(1, self.n_tiles))))
         d_w = xp.zeros((n_chunks, *w.shape), w.dtype)
         d_in = xp.zeros((max(1, self.n_tiles), len(inputs.times) if input_gradient else 0))
         constant = xp.zeros((n_chunks, n), np.int32)
-        common = (inputs.offsets, inputs.indices, w, steps)
-        grid = n_chunks * self.n_tiles, self._threads
-        if not (batch and n):
-            pass
-        elif adjusted:
-            states = xp.empty((0, 2, 0), w.dtype) if self._states is None else self._states
-            table = self._per_step(steps, 1) if input_gradient else xp.empty((0, 3))
-            adjoints.backward_adjusted[grid](
-                d, *common, table, records, counts, ends, ranks, states, d_times, d_w, d_in,
-                constant,
-            )  # fmt: skip
-        else:
-            exact = d.code == propagators.EXACT
-            table = steps.propagators if exact else self._per_step(steps, 0)
-            adjoints.backward_piggyback[grid](
-                d, *common, table, records, counts, ends, ranks, d_times, d_w, d_in, constant
-            )
+        if batch and n:
+            if adjusted:
+                table = self._per_step(steps, 1) if input_gradient else xp.empty((0, 3))
+            else:
+                exact = d.code == propagators.EXACT
+                table = steps.propagators if exact else self._per_step(steps, 0)
+            kernel = adjoints.backward_adjusted if adjusted else adjoints.backward_piggyback
+            gradients = layout.DeviceGradient(d_times, ends, ranks, table, d_w, d_in, constant)
+            kernel[n_chunks * self.n_tiles, self._threads](d, received, steps, records, gradients)
         total = d_w.sum(axis=0)
         square = xp.square(total, dtype=np.float64).sum()
         self._sums = xp.stack([square, constant.sum(dtype=np.float64)])

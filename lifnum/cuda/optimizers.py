@@ -4,16 +4,17 @@ from numba import cuda
 
 from lifnum import optimizers
 from lifnum.cuda import device
-from lifnum.cuda.trains import THREADS, _blocks
+from lifnum.cuda.layout import THREADS, blocks
 from lifnum.optimizers import adam_update
 
 
 @device.kernel
-def adam(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
+def adam(w, g, m, v, numbers):
     """One step of Adam on flat arrays; a thread a weight."""
     k = cuda.grid(1)
     if k < w.shape[0]:
         real = w.dtype.type
+        rate, keep1, take1, keep2, take2, epsilon = numbers
         w[k], m[k], v[k] = adam_update(
             w[k], g[k], m[k], v[k], real(rate), real(keep1), real(take1), real(keep2), real(take2),
             real(epsilon),
@@ -54,7 +55,7 @@ class DeviceAdam(optimizers.Adam):
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
             arrays = w.device, g, m.device, v.device
             if arrays[0].size:
-                adam[_blocks(arrays[0].size), THREADS](*(a.ravel() for a in arrays), *numbers)
+                adam[blocks(arrays[0].size), THREADS](*(a.ravel() for a in arrays), numbers)
             for mirror in (w, m, v):
                 mirror.written()
 

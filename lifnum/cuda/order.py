@@ -6,12 +6,12 @@ from lifnum.cuda import device
 
 
 @device.kernel
-def compact(records, counts, ends, times, indices, samples, offsets):
+def compact(records, ends, times, indices, samples, offsets):
     """The spikes of each neuron of each sample, together; a thread a neuron.
 
     ends (batch n_post,): running sums of the counts, where the next neuron's spikes begin.
     """
-    cell = cuda.grid(1)
+    cell, counts = cuda.grid(1), records.counts
     batch, n = counts.shape
     if cell >= batch * n:
         return

@@ -3,15 +3,10 @@
 import numpy as np
 
 from lifnum.cuda import device, order
+from lifnum.cuda.layout import THREADS, blocks
 from lifnum.spikes import SpikeTrains, check_marks, chosen_rows
 
 xp = device.array_module()
-
-THREADS = 4 if device.SIMULATED else 128  # of blocks without a layout of their own
-
-
-def _blocks(n):
-    return max(1, -(-n // THREADS))
 
 
 class DeviceTrains:
@@ -79,7 +74,7 @@ class DeviceTrains:
             shape = (len(self), self.n_neurons)
             self._survey = xp.zeros(shape, np.int64), xp.full(shape, -1), xp.full(shape, np.inf)
             if len(self):
-                order.survey[_blocks(len(self)), THREADS](
+                order.survey[blocks(len(self)), THREADS](
                     self.times, self.indices, self.offsets, *self._survey
                 )
         return self._survey

@@ -1,6 +1,6 @@
 """The table of a batch's sub-intervals: grid and input times merged, and what a step multiplies by.
 
-Symbols as in `layer`.
+Symbols as in `lif.forward`.
 """
 
 from typing import NamedTuple

@@ -208,15 +208,6 @@ def add(target, row, column, vector):
     store(target, row, column, load(target, row, column) + vector)
 
 
-@inlined_kernel
-def series(coefficients, order, x):
-    """The polynomial with these coefficients up to x^order, lane by lane."""
-    value = filled(coefficients[order])
-    for p in range(order - 1, -1, -1):
-        value = value * x + coefficients[p]
-    return value
-
-
 NEAR = 0.6  # for decays above it, of short steps, the two series below reach rounding
 
 

@@ -147,18 +147,24 @@ def significant_order(m, x):
 
 
 @inlined_kernel
+def series_propagator(m, order, x):
+    """(a, c, b) of the series up to x^order, x = h / unit: numbers or vectors."""
+    a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
+    for p in range(order, -1, -1):  # in one loop: the processor works on them side by side
+        a = a * x + m.series[0, p]
+        c = c * x + m.series[1, p]
+        b = b * x + m.series[2, p]
+    return a, m.unit * c, b
+
+
+@inlined_kernel
 def propagator(m, h):
     """(a, c, b) of a step of length h, in the time unit of tau."""
     if m.code == EXACT:
         return exact_propagator(h, m.tau_s, m.tau)
-    if m.code == PS:  # the three series in one loop: the processor works on them side by side
+    if m.code == PS:
         x = h / m.unit
-        a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
-        for p in range(significant_order(m, x), -1, -1):
-            a = a * x + m.series[0, p]
-            c = c * x + m.series[1, p]
-            b = b * x + m.series[2, p]
-        return a, m.unit * c, b
+        return series_propagator(m, significant_order(m, x), x)
     if m.code == BACKWARD_EULER:
         a, b = 1.0 / (1.0 + h / m.tau_s), 1.0 / (1.0 + h / m.tau)
         return a, h * a * b, b
@@ -284,7 +290,7 @@ def series_growth(m, h):
     return 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)
 
 
-@kernel
+@inlined_kernel
 def bend_change(m, h):
     """Bounds (C, B) of a series: |u''(s) - u''(0)| <= C |I0| + B |u0| on [0, h]."""
     if not m.taylor:

@@ -8,7 +8,7 @@ z = 1 - exp(-s / tau); the others take safeguarded Newton steps that never pass 
 import numpy as np
 
 from lifnum.compiler import inlined_kernel, kernel
-from lifnum.methods.interpolation import DENSE, LINEAR
+from lifnum.methods.interpolation import LINEAR
 from lifnum.methods.propagators import (
     BACKWARD_EULER,
     EXACT,
@@ -23,39 +23,70 @@ from lifnum.methods.propagators import (
 
 NO_CROSSING = -1.0
 
+SMALL, LARGE = 1e-280, 1e280  # of squares that are numbers
+
 SMALLEST = 5e-324  # a crossing is never at zero
 
 MAX_ITERATIONS = 200  # a Newton sequence that is still undecided then is at a grazing peak
 
 
 @inlined_kernel
+def series_coefficients(m, i0, u0):
+    """`quadratic_coefficients` of a series, cut after z^2 = s^2: numbers or vectors."""
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
+    slope = i0 - u0 * p
+    return slope, (-0.5 * m.bend * (i0 * q + slope * p) if m.order > 1 else 0.0 * slope)
+
+
+@inlined_kernel
+def square_coefficients(m, i0, u0):
+    """`quadratic_coefficients` where `is_square`: numbers or vectors."""
+    return m.tau * i0 - u0, -m.tau * i0
+
+
+@inlined_kernel
 def quadratic_coefficients(m, theta, i0, u0):
     """(q1, q2) with u(s) = theta where (u0 - theta) + q1 z + q2 z^2 = 0, u above where positive."""
-    p, q = 1.0 / m.tau, 1.0 / m.tau_s
     if m.code == PS:
-        slope = i0 - u0 * p
-        return slope, (-0.5 * m.bend * (i0 * q + slope * p) if m.order > 1 else 0.0)
+        return series_coefficients(m, i0, u0)
+    if m.code == EXACT:
+        return square_coefficients(m, i0, u0)
+    p, q = 1.0 / m.tau, 1.0 / m.tau_s
     if m.code == BACKWARD_EULER:
         return i0 + u0 * q - theta * (p + q), -theta * p * q
-    if m.code == EXACT:
-        return m.tau * i0 - u0, -m.tau * i0
     return i0 + 0.5 * u0 * (q - p) - 0.5 * theta * (p + q), -0.25 * (u0 + theta) * p * q
+
+
+@inlined_kernel
+def squares(gap, q1, q2):
+    """(discriminant of -gap + q1 z + q2 z^2, size of its terms): numbers or vectors.
+
+    No digits are lost where the size lies between SMALL and LARGE.
+    """
+    return q1 * q1 + 4.0 * q2 * gap, q1 * q1 + abs(q2 * gap)
+
+
+@inlined_kernel
+def rising_root(gap, q1, root):
+    """The smaller root where q1 > 0, from the root of the discriminant: numbers or vectors."""
+    return 2.0 * gap / (q1 + root)
 
 
 @inlined_kernel
 def first_root_quadratic(gap, q1, q2, end, reached):
     """First root in (0, end] of -gap + q1 z + q2 z^2, gap > 0; `reached`: positive at the end."""
-    if not 1e-280 < q1 * q1 + abs(q2 * gap) < 1e280:  # squares that are no numbers
+    discriminant, size = squares(gap, q1, q2)
+    if not SMALL < size < LARGE:
         largest = max(abs(q1), abs(q2), gap)
         gap, q1, q2 = gap / largest, q1 / largest, q2 / largest
-    discriminant = q1 * q1 + 4.0 * q2 * gap
+        discriminant, size = squares(gap, q1, q2)
     if not reached:  # only a peak inside can cross
         if not (q1 > 0.0 and -q1 > 2.0 * q2 * end and discriminant >= 0.0):
             return NO_CROSSING
     root = np.sqrt(max(discriminant, 0.0))
     # the two forms of the smaller root: neither subtracts what nearly cancels
     if q1 > 0.0:
-        return max(2.0 * gap / (q1 + root), SMALLEST)
+        return max(rising_root(gap, q1, root), SMALLEST)
     z = (root - q1) / (2.0 * q2)
     return z if z > 0.0 else (end if reached else NO_CROSSING)
 
@@ -140,22 +171,25 @@ def first_root_polynomial(q, x_end):
     return x
 
 
-@kernel
-def potential_and_slope(m, i0, u0, x):
-    """u and du/dx of a series at x = s / unit."""
-    value, slope = 0.0, 0.0
-    for p in range(significant_order(m, x), -1, -1):
+@inlined_kernel
+def series_and_slope(m, order, i0, u0, x):
+    """u and du/dx of the series up to x^order, x = s / unit: numbers or vectors."""
+    value, slope = 0.0 * x, 0.0 * x
+    for p in range(order, -1, -1):
         slope = slope * x + value
         value = value * x + (m.unit * m.series[1, p] * i0 + m.series[2, p] * u0)
     return value, slope
 
 
 @kernel
-def first_root_series(m, theta, i0, u0, h, reached, scratch):
-    """First root in (0, h] of a series of order 3 and more.
+def potential_and_slope(m, i0, u0, x):
+    """u and du/dx of a series at x = s / unit."""
+    return series_and_slope(m, significant_order(m, x), i0, u0, x)
 
-    `layer._fire` does what is concave for vectors: change both.
-    """
+
+@kernel
+def first_root_series(m, theta, i0, u0, h, reached, scratch):
+    """First root in (0, h] of a series of order 3 and more."""
     x_end = h / m.unit
     if is_concave(m, i0, u0, h):
         if not reached and potential_and_slope(m, i0, u0, x_end)[1] > 0.0:  # no peak inside
@@ -199,42 +233,54 @@ def first_root_series(m, theta, i0, u0, h, reached, scratch):
 
 
 @inlined_kernel
-def first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch):
+def first_crossing(d, i0, u0, h, u1, reached, scratch):
     """Length s in (0, h] after which u first reaches theta, or NO_CROSSING.
 
     `reached` says whether the stored end value u1 is at or above theta: then there is a crossing
     and its root is clamped into (0, h]; otherwise only a peak inside the piece can cross.
     `scratch` holds at least order + 1 float64.
     """
-    gap = theta - u0
-    if interpolation == LINEAR:
-        if not reached:
-            return NO_CROSSING
-        rise = u1 - u0
-        s = h * (gap / rise) if rise > gap else h
-    elif m.code == PS and m.order > 2:
-        s = first_root_series(m, theta, i0, u0, h, reached, scratch)
-    elif m.code == EXACT and not is_square(m):
-        s = first_root_concave(m, theta, i0, u0, h, reached)
-    elif m.code == EXPONENTIAL_EULER:
-        if not reached:  # u is monotone
-            return NO_CROSSING
-        over = m.tau * i0 - theta  # of the potential that u tends to
-        s = m.tau * np.log1p(gap / over) if over > 0.0 else h
-    elif m.code == EXACT:
-        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
-        z = first_root_quadratic(gap, q1, q2, -np.expm1(-h / m.tau), reached)
-        s = z if z < 0.0 else (-m.tau * np.log1p(-z) if z < 1.0 else h)
-    else:
-        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
-        s = first_root_quadratic(gap, q1, q2, h, reached)
-    if s < 0.0:
-        return h if reached else NO_CROSSING
+    if d.interpolation != LINEAR:
+        return dense_crossing(d, i0, u0, h, reached, scratch)
+    if not reached:
+        return NO_CROSSING
+    gap, rise = d.theta - u0, u1 - u0
+    return within(h * (gap / rise) if rise > gap else h, h)
+
+
+@inlined_kernel
+def within(s, h):
+    """A crossing after s, in (0, h]."""
     s = min(s, h)
     return s if s > 0.0 else min(h, SMALLEST)
 
 
+@inlined_kernel
+def dense_crossing(d, i0, u0, h, reached, scratch):
+    """`first_crossing` of the dense output."""
+    gap = d.theta - u0
+    if d.code == PS and d.order > 2:
+        s = first_root_series(d, d.theta, i0, u0, h, reached, scratch)
+    elif d.code == EXACT and not is_square(d):
+        s = first_root_concave(d, d.theta, i0, u0, h, reached)
+    elif d.code == EXPONENTIAL_EULER:
+        if not reached:  # u is monotone
+            return NO_CROSSING
+        over = d.tau * i0 - d.theta  # of the potential that u tends to
+        s = d.tau * np.log1p(gap / over) if over > 0.0 else h
+    elif d.code == EXACT:
+        q1, q2 = square_coefficients(d, i0, u0)
+        z = first_root_quadratic(gap, q1, q2, -np.expm1(-h / d.tau), reached)
+        s = z if z < 0.0 else (-d.tau * np.log1p(-z) if z < 1.0 else h)
+    else:
+        q1, q2 = quadratic_coefficients(d, d.theta, i0, u0)
+        s = first_root_quadratic(gap, q1, q2, h, reached)
+    if s < 0.0:
+        return h if reached else NO_CROSSING
+    return within(s, h)
+
+
 @kernel
-def has_peak(m, theta, i0, u0, h, scratch):
+def has_peak(d, i0, u0, h, scratch):
     """Whether the dense output, below theta at both ends of a piece, reaches it in between."""
-    return first_crossing(m, DENSE, theta, i0, u0, h, u0, False, scratch) > 0.0
+    return dense_crossing(d, i0, u0, h, False, scratch) > 0.0

@@ -14,7 +14,7 @@ from lifnum.kernels.lif.crossing import (
     NO_CROSSING,
     first_crossing,
     first_root_quadratic,
-    quadratic_coefficients,
+    square_coefficients,
 )
 from lifnum.methods.interpolation import DENSE, LINEAR
 from lifnum.methods.propagators import (
@@ -29,26 +29,25 @@ from lifnum.methods.propagators import (
 
 
 @inlined_kernel
-def first_spike(m, interpolation, theta, i0, u0, h, u1, b1, reached, scratch):
+def first_spike(d, i0, u0, h, u1, b1, reached, scratch):
     """(s, a, c, b): `first_crossing` and the propagator of s; b1 is b(h).
 
     Where both exponentials are powers of one, the root gives the propagator without any.
-    `layer._fire` does for vectors what is done here and in the functions called: change both.
     """
-    if is_square(m) and interpolation != LINEAR:
-        q1, q2 = quadratic_coefficients(m, theta, i0, u0)
-        z = first_root_quadratic(theta - u0, q1, q2, 1.0 - b1, reached)
+    if is_square(d) and d.interpolation != LINEAR:
+        q1, q2 = square_coefficients(d, i0, u0)
+        z = first_root_quadratic(d.theta - u0, q1, q2, 1.0 - b1, reached)
         if z < 0.0 and not reached:
             return NO_CROSSING, 1.0, 0.0, 1.0
         b, s = 1.0 - z, h
         if z > 0.0 and b > b1:
-            s = -m.tau * np.log1p(-z)
+            s = -d.tau * np.log1p(-z)
         if not s < h:
             s, z, b = h, 1.0 - b1, b1
-        a, c, b = square_propagator(m, b, z)
+        a, c, b = square_propagator(d, b, z)
         return s, a, c, b
-    s = first_crossing(m, interpolation, theta, i0, u0, h, u1, reached, scratch)
-    a, c, b = propagator(m, max(s, 0.0))
+    s = first_crossing(d, i0, u0, h, u1, reached, scratch)
+    a, c, b = propagator(d, max(s, 0.0))
     return s, a, c, b
 
 
@@ -79,10 +78,7 @@ def next_spike(d, walk, reached, scratch):
 
     reached: whether u at the end of the step, as it is kept, is at or above theta.
     """
-    s, a, c, b = first_spike(
-        d, d.interpolation, d.theta, walk.i0, walk.u0, walk.rest, walk.u1, walk.decay, reached,
-        scratch,
-    )  # fmt: skip
+    s, a, c, b = first_spike(d, walk.i0, walk.u0, walk.rest, walk.u1, walk.decay, reached, scratch)
     if s < 0.0:
         return s, walk
     elapsed, time = walk.end - walk.start, walk.end

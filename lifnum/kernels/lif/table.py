@@ -2,13 +2,14 @@
 
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.steps import step_end
-from lifnum.kernels.vectors import LANES, NEAR, load, lost_by_decay, series, store
+from lifnum.kernels.vectors import LANES, NEAR, load, lost_by_decay, store
 from lifnum.methods.interpolation import DENSE
 from lifnum.methods.propagators import (
     PS,
     curvature_bound,
     is_square,
     propagator,
+    series_propagator,
     significant_order,
     square_propagator,
 )
@@ -44,14 +45,16 @@ def tabulate(d, steps, sample, lanes):
         elif d.code == PS:
             x = load(lanes, 0, 0) / d.unit
             order = significant_order(d, longest / d.unit)
-            for k in range(3):
-                store(lanes, k + 1, 0, series(d.series[k], order, x))
+            by_i, by_c, by_u = series_propagator(d, order, x)
+            store(lanes, 1, 0, by_i)
+            store(lanes, 2, 0, by_c)
+            store(lanes, 3, 0, by_u)
         for lane in range(n):
             h = lanes[0, lane]
             if near:
                 a, c, b = square_propagator(d, 1.0 - lanes[1, lane], lanes[1, lane])
             elif d.code == PS:
-                a, c, b = lanes[1, lane], d.unit * lanes[2, lane], lanes[3, lane]
+                a, c, b = lanes[1, lane], lanes[2, lane], lanes[3, lane]
             else:
                 a, c, b = propagator(d, h)
             write_row(d, steps.propagators[block + lane], h, a, c, b)
