@@ -149,14 +149,18 @@ class Scheme:
         """Order at which the end of a step converges; inf for exact."""
         return propagators.convergence_order(self.method, self.order)
 
-    def dynamics(self, neuron, duration, dtype):
-        """The numbers that the kernels take for a layer of these neurons."""
+    def _require_for_neuron(self):
+        """Refuse what only a Model is simulated with."""
         for name, default in (("tolerance", None), ("overshoot", "again")):
             if getattr(self, name) != default:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; accepted: {default!r} for a layer of "
                     "Neuron, as only a Model takes another"
                 )
+
+    def dynamics(self, neuron, duration, dtype):
+        """The numbers that the kernels take for a layer of these neurons."""
+        self._require_for_neuron()
         method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
         interpolation = INTERPOLATIONS.get(self.interpolation)
         if interpolation not in (NONE, LINEAR, DENSE):
@@ -191,6 +195,7 @@ class Scheme:
         """Whether no decay of the neuron grows over a full step of the grid."""
         if self.dt is None or isinstance(neuron, Model):
             return True
+        self._require_for_neuron()
         method = propagators.method(self.method, self.order, neuron.tau_s, neuron.tau)
         a, _, b = propagators.propagator(method, min(self.dt, duration))
         return abs(a) <= 1.0 and abs(b) <= 1.0

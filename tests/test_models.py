@@ -101,9 +101,22 @@ def well_conditioned(*arguments, most=20, **options):
     raise AssertionError("no well-conditioned case")
 
 
-@pytest.mark.parametrize("interpolation", ["dense", "linear", "none"])
-@pytest.mark.parametrize("scheme", list(SCHEMES))
-@pytest.mark.parametrize("name", list(SETTINGS))
+def settings(schemes, interpolations):
+    """(model, scheme, interpolation) of all, those in the long form alone marked as slow."""
+    short = {("rk4", "dense"), ("ps3", "dense"), ("exponential-euler", "linear")}
+    return [
+        pytest.param(
+            name, scheme, interpolation,
+            marks=[] if name == "izhikevich" or (scheme, interpolation) in short
+            else [pytest.mark.slow],
+        )
+        for name, scheme, interpolation in itertools.product(SETTINGS, schemes, interpolations)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "interpolation"), settings(SCHEMES, ["dense", "linear", "none"])
+)
 def test_spike_times_of_every_model_equal_the_oracle_s(name, scheme, interpolation):
     case, expected = well_conditioned([name], scheme, interpolation)
     out = case.network().forward(case.inputs())
@@ -123,7 +136,7 @@ def check_adjusted(case, spikes, n_directions=2):
     net = case.network()
     net.forward(case.inputs())
     gradients, d_inputs = net.backward(d_times, input_gradient=True)
-    assert all(layer.n_constant == 0 for layer in net.layers)
+    assert all(layer.n_without_gradient == 0 for layer in net.layers)
     for _ in range(n_directions):
         along_w = [w * rng.normal(size=w.shape) for w in case.weights]
         along_t = 0.1 * case.duration * rng.normal(size=len(case.times))
@@ -137,9 +150,9 @@ def check_adjusted(case, spikes, n_directions=2):
         assert abs(terms.sum() - expected) <= 1e-9 * np.abs(terms).sum()
 
 
-@pytest.mark.parametrize("interpolation", ["dense", "linear"])
-@pytest.mark.parametrize("scheme", GRADIENT_SCHEMES)
-@pytest.mark.parametrize("name", list(SETTINGS))
+@pytest.mark.parametrize(
+    ("name", "scheme", "interpolation"), settings(GRADIENT_SCHEMES, ["dense", "linear"])
+)
 def test_adjusted_of_every_model_and_method_equals_complex_steps(name, scheme, interpolation):
     check_adjusted(*well_conditioned([name], scheme, interpolation))
 
