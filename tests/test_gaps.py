@@ -275,13 +275,13 @@ def test_a_step_too_fine_for_float32_is_warned_about_where_spikes_move():
 
 
 def test_a_code_without_formulas_is_refused(monkeypatch):
-    from lifnum.kernels.lif import crossing
+    from lifnum.methods import interpolation
 
     with pytest.raises(ValueError, match=r"method is 'heun', code None; accepted: exact, euler"):
         propagators.method("heun", None, 1.0, 1.0)
     monkeypatch.setitem(propagators.METHODS, "heun", (17, None))
     with pytest.raises(ValueError, match=r"method is 'heun', code 17; accepted: exact, euler"):
         Network([(np.ones((1, 1)), Neuron())], Scheme("heun", dt=0.01), 1.0)
-    monkeypatch.setitem(crossing.INTERPOLATIONS, "cubic", 3)
+    monkeypatch.setitem(interpolation.INTERPOLATIONS, "cubic", 3)
     with pytest.raises(ValueError, match=r"interpolation is 'cubic', code 3; accepted: none, lin"):
         Network([(np.ones((1, 1)), Neuron())], Scheme(interpolation="cubic"), 1.0)
