@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from lifnum import errors, options, train
 from lifnum.errors import TraceError
+from lifnum.fields import options_of
 from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
@@ -130,7 +131,8 @@ def jobs_of(args, rest):
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
     for seed, dataset, scheme in product(args.seeds, args.datasets, schemes):
-        chosen = {"dataset": dataset, "seed": seed, **asdict(scheme)}
+        chosen = {"dataset": dataset, "seed": seed}
+        chosen |= {name: getattr(scheme, name) for name in options_of(Scheme)}
         arguments = [f"--{name}={value}" for name, value in chosen.items() if value is not None]
         arguments += rest
         parsed = train_parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Explicit Runge-Kutta methods that a user writes down as a tableau.
 
 The neuron's equations are linear, so that a step of such a method is a polynomial in h: the tableau
-is needed once, for the polynomial's coefficients.
+is needed once, for the polynomial's coefficients, which the kernels take.
 """
 
 import hashlib
