@@ -34,6 +34,7 @@ from lifnum.runs import presets
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import remarks
 from lifnum.runs.trainer import Trainer
+from lifnum.scheme import Scheme
 
 EPILOG = """\
 Every other option is one of python -m lifnum.train and holds for all runs:

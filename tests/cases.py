@@ -36,7 +36,6 @@ METHODS = [
     ("backward-euler", None, 0.1),
     ("trapezoidal", None, 0.1),
     ("exponential-euler", None, 0.1),
-    *((tableau, None, 0.15) for tableau in TABLEAUX.values()),
 ]
 
 # (tau_s, tau): tau = tau_s, 2 tau_s, 6 tau_s and tau_s / 3

@@ -36,7 +36,8 @@ if device.SIMULATED:
 TIME_TOLERANCE, GRADIENT_TOLERANCE = 1e-10, 1e-9
 
 ALL = [*cases.schemes(["dense", "linear"], "adjusted"),
-       *cases.schemes(["dense", "linear", "none"], "piggyback")]  # fmt: skip
+       *cases.schemes(["dense", "linear", "none"], "piggyback"),
+       *(Scheme(tableau, dt=0.15) for tableau in cases.TABLEAUX.values())]  # fmt: skip
 
 
 def on_gpu(net):
