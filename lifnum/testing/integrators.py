@@ -23,7 +23,7 @@ def analytic_potential(neuron, input_times, input_weights, output_times, t):
         u(t) = sum_i w_i c(t - t_i) - delta_theta sum_q exp(-(t - t_q) / tau)
 
     over the input spikes i and output spikes q up to t. With e(h) = exp(-h / max(tau, tau_s)) the
-    response to one input is c(h) = h e(h) phi(h |1/tau_s - 1/tau|), phi(x) = (1 - exp(-x)) / x,
+    response to one input is ``c(h) = h e(h) phi(h |1/tau_s - 1/tau|)``, phi(x) = (1 - exp(-x)) / x,
     which does not cancel as tau -> tau_s.
 
     Parameters
