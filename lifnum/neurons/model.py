@@ -52,8 +52,8 @@ def _parameter(name, value):
 class Model:
     """A spiking neuron: dy/dt = f(y), a threshold and what a spike does.
 
-    Expressions are arithmetic over state variables, parameters and numbers: ``+ - * / **``, exp, log,
-    sqrt, tanh, sin, cos and exprel (expm1(x) / x). They are parsed, never run as Python.
+    Expressions are arithmetic over state variables, parameters and numbers: ``+ - * / **``, exp,
+    log, sqrt, tanh, sin, cos and exprel (expm1(x) / x). They are parsed, never run as Python.
 
     Parameters
     ----------
