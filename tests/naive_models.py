@@ -109,9 +109,10 @@ class Series:
         return (n * self.log()).exp()
 
     def exp(self):
-        e = [np.exp(self.c[0])]
-        for k in range(1, len(self.c)):
-            e.append(sum(i * self.c[i] * e[k - i] for i in range(1, k + 1)) / k)
+        with np.errstate(all="ignore"):  # a step too long overflows, and is then cut
+            e = [np.exp(self.c[0])]
+            for k in range(1, len(self.c)):
+                e.append(sum(i * self.c[i] * e[k - i] for i in range(1, k + 1)) / k)
         return Series(e)
 
     def log(self):

@@ -1,4 +1,4 @@
-"""What the passes of a model's layer know of it: numbers, arrays and addresses of functions."""
+"""What the kernels of a model's layer know of it: numbers, arrays and addresses of functions."""
 
 from typing import NamedTuple
 
