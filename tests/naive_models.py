@@ -109,10 +109,9 @@ class Series:
         return (n * self.log()).exp()
 
     def exp(self):
-        with np.errstate(all="ignore"):  # a step too long overflows, and is then cut
-            e = [np.exp(self.c[0])]
-            for k in range(1, len(self.c)):
-                e.append(sum(i * self.c[i] * e[k - i] for i in range(1, k + 1)) / k)
+        e = [np.exp(self.c[0])]
+        for k in range(1, len(self.c)):
+            e.append(sum(i * self.c[i] * e[k - i] for i in range(1, k + 1)) / k)
         return Series(e)
 
     def log(self):
@@ -233,6 +232,7 @@ class Plain:
         return y
 
 
+@np.errstate(all="ignore")  # a step that is too long overflows, and is then cut
 def coefficients(plain, y, unit, order, tolerance=None):
     """(state's series with unit^k inside, order used or None); of `order`, or by tolerance."""
     c = [[a] for a in y]
