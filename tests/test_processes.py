@@ -145,7 +145,9 @@ def test_an_editable_install_is_found_from_the_folder_above_the_clone(tmp_path):
                    capture_output=True, timeout=300)  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(site)
-    program = f"import site; site.addsitedir({str(site)!r})\n"
+    # as in an environment that holds no other installation of this one
+    program = f"import site, sys; sys.path = [p for p in sys.path if p != {str(ROOT)!r}]\n"
+    program += f"site.addsitedir({str(site)!r})\n"
     program += "import lifnum.analysis; print(lifnum.__file__); lifnum.Network"
     code, out, error = python(program, cwd=tmp_path, PYTHONPATH=None)
     assert code == 0, error
