@@ -171,7 +171,7 @@ def test_adjusted_through_two_layers_of_different_kinds_equals_complex_steps(
 
 @pytest.mark.parametrize(
     ("name", "scheme", "interpolation"),
-    [("lif", "euler", "none"), ("lif-coba", "rk2", "linear"), ("adex", "ps3", "dense"),
+    [("lif", "euler", "none"), ("lif-coba", "rk2", "linear"),
      ("izhikevich", "rk4", "none"), ("izhikevich", "exponential-euler", "linear"),
      ("fitzhugh-nagumo", "rk2", "dense"), ("fitzhugh-nagumo", "euler", "none"),
      ("hodgkin-huxley", "exponential-euler", "dense")],
