@@ -162,6 +162,7 @@ class _Threads:
         self._lock = threading.Lock()
         self._turn = None  # the lock where one Python thread at a time may run such a loop
         self._lost = False  # whether this is a forked child without its parent's threads
+        self.free = False  # whether they are there, and any Python thread may use them
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
@@ -172,12 +173,13 @@ class _Threads:
             from numba.np.ufunc import omppool
 
             self._lost = omppool.openmp_vendor == "GNU"
-        self._lock, self._turn = threading.Lock(), None
+        self._lock, self._turn, self.free = threading.Lock(), None, False
 
     def _start(self):
         parallel._launch_threads()
         alone = numba.threading_layer() == "workqueue"
         self._turn = self._lock if alone else contextlib.nullcontext()
+        self.free = not alone
 
     def __enter__(self):
         if self._lost:
@@ -204,8 +206,27 @@ class _Threaded:
         self.compiled = _compiled(function, parallel=True)
 
     def __call__(self, *arguments):
+        if _threads.free:
+            return self.compiled(*arguments)
         with _threads:
             return self.compiled(*arguments)
+
+    def for_types_of(self, *examples):
+        """What takes arguments of the types of the examples, and does not look at their types.
+
+        Numba needs as long to look at a few named tuples of arrays as a small layer to simulate.
+        """
+        signature = tuple(numba.typeof(example) for example in examples)
+        self.compiled.compile(signature)
+        compiled = self.compiled.overloads[signature].entry_point
+
+        def run(*arguments):
+            if _threads.free:
+                return compiled(*arguments)
+            with _threads:
+                return compiled(*arguments)
+
+        return run
 
 
 @typeof_impl.register(_Threaded)

@@ -15,7 +15,7 @@ from lifnum.weights import require_unchanged, write
 MAX_TABLE_BYTES = 8e9
 ROW_BYTES = 80.0  # of one of its sub-intervals, with what is kept beside it
 
-_ADDRESSES = {}  # of kernels, by function that finds them and type of the weights
+_KERNELS = {}  # with addresses of what they call, by what finds these and the type of the weights
 
 
 def table_rows(d, batch, n_inputs):
@@ -131,8 +131,9 @@ class Layer:
             elif pieces is None or len(pieces) < batch or pieces.shape[2] < slots.shape[2]:
                 pieces = self._pieces = np.empty(slots.shape, dynamics.PIECE)
             output = dynamics.Output(slots, pieces[:batch], tallies, states)
-            kernel = self._with_address(forward.sample_address, d, received, steps, output)
-            times, indices, offsets, totals = forward.forward(*kernel)
+            times, indices, offsets, totals = self._call(
+                forward.forward, forward.sample_address, d, received, steps, output
+            )
             most, self.n_capped, self.n_suppressed, bad, self.n_steps, unresolved = totals.tolist()
             self.n_unresolved = None if on_chords and not count_peaks else unresolved
             if most <= slots.shape[2]:
@@ -149,11 +150,17 @@ class Layer:
         self._states = states if keep_states else None
         return self.spikes
 
-    def _with_address(self, find, *arguments):
-        """The arguments of a kernel, and the address of what it calls for arguments like them."""
-        if (find, self.dtype) not in _ADDRESSES:
-            _ADDRESSES[find, self.dtype] = find(*arguments)
-        return (*arguments, _ADDRESSES[find, self.dtype])
+    def _call(self, kernel, find, *arguments):
+        """What a kernel returns; `find` gives the address of what it calls for such arguments.
+
+        The types of the arguments follow from that of the weights.
+        """
+        key = find, self.dtype
+        if key not in _KERNELS:
+            address = find(*arguments)
+            _KERNELS[key] = kernel.for_types_of(*arguments, address), address
+        run, address = _KERNELS[key]
+        return run(*arguments, address)
 
     def _kernel_weights(self):
         """The weights as they are now, as wide as the kernels see them."""
@@ -206,8 +213,9 @@ class Layer:
         received = tiles.Inputs(inputs.times, inputs.offsets, inputs.indices, w, self.width)
         gradients = sums.Gradient(d_times, d_w, fresh, total, d_in)
         find = adjoints.adjusted_address if adjusted else adjoints.piggyback_address
-        kernel = self._with_address(find, d, received, self._steps, output, gradients)
-        self.gradient_norm, self.n_without_gradient = adjoints.backward(*kernel)
+        self.gradient_norm, self.n_without_gradient = self._call(
+            adjoints.backward, find, d, received, self._steps, output, gradients
+        )
         if adjusted and missing:  # what backward gives must not depend on an earlier one
             # the records of the same spikes, and the old pieces, which may be none
             output = output._replace(pieces=run[2].pieces, states=run[2].states)

@@ -271,8 +271,9 @@ class Network:
             )
         if on_host:
             d_times = np.require(d_times, np.float64, ("C", "A", "W"))
-            bad = np.flatnonzero(~np.isfinite(d_times))
-            if len(bad):
+            finite = np.isfinite(d_times)
+            if not finite.all():
+                bad = np.flatnonzero(~finite)
                 raise ValueError(
                     f"d_times[{bad[0]}] is {d_times[bad[0]]}; accepted: finite numbers"
                 )

@@ -61,6 +61,8 @@ class _Optimizer:
     @staticmethod
     def _array(gradient):
         """A gradient as the kernels take it."""
+        if type(gradient) is np.ndarray and gradient.flags.carray:
+            return gradient
         return np.require(gradient, requirements=("C", "A", "W"))
 
 
@@ -140,10 +142,10 @@ class Adam(_Optimizer):
     def numbers_of_step(self):
         """Count a step; (rate, keep1, take1, keep2, take2, epsilon) of its `adam_update`."""
         self.n_steps += 1
-        correction1 = 1.0 - self.beta1 ** int(self.n_steps)
-        correction2 = 1.0 - self.beta2 ** int(self.n_steps)
-        rate = float(self.learning_rate) * float(np.sqrt(correction2)) / correction1
-        epsilon = self.epsilon * float(np.sqrt(correction2))
+        n = int(self.n_steps)
+        correction1, correction2 = 1.0 - self.beta1**n, 1.0 - self.beta2**n
+        rate = float(self.learning_rate) * math.sqrt(correction2) / correction1
+        epsilon = self.epsilon * math.sqrt(correction2)
         return rate, self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, epsilon
 
     def state(self):

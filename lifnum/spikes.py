@@ -9,10 +9,10 @@ from lifnum.compiler import kernel
 
 
 @kernel
-def _gather(times, indices, offsets, rows, new_times, new_indices, new_offsets):
+def _gather(times, indices, first, last, new_times, new_indices, new_offsets):
     to = 0
-    for k in range(len(rows)):
-        for source in range(offsets[rows[k]], offsets[rows[k] + 1]):
+    for k in range(len(first)):
+        for source in range(first[k], last[k]):
             new_times[to], new_indices[to] = times[source], indices[source]
             to += 1
         new_offsets[k + 1] = to
@@ -66,11 +66,12 @@ def chosen_rows(rows, n):
             f"rows are {rows.dtype} of shape {rows.shape}; accepted: integers of one dimension, "
             f"a mask of {n} booleans, or a slice"
         )
-    if rows.size and not -n <= rows.min() <= rows.max() < n:
+    least, most = (int(rows.min()), int(rows.max())) if rows.size else (0, -1)
+    if least < -n or most >= n:
         k = np.flatnonzero((rows < -n) | (rows >= n))[0]
         raise IndexError(f"rows[{k}] is {rows[k]}; accepted: {-n} to {n - 1}, of {n} samples")
-    rows = rows.astype(np.int64)
-    return np.where(rows < 0, rows + n, rows)
+    rows = rows.astype(np.int64, copy=False)
+    return np.where(rows < 0, rows + n, rows) if least < 0 else rows
 
 
 def check_marks(spiked, n_neurons):
@@ -264,10 +265,11 @@ class SpikeTrains:
             Out of range, or something else.
         """
         rows = chosen_rows(rows, len(self))
-        n = int((self.offsets[rows + 1] - self.offsets[rows]).sum()) if len(rows) else 0
+        first, last = self.offsets[rows], self.offsets[rows + 1]
+        n = int((last - first).sum())
         times, indices = np.empty(n), np.empty(n, np.int32)
         offsets = np.zeros(len(rows) + 1, np.int64)
-        _gather(self.times, self.indices, self.offsets, rows, times, indices, offsets)
+        _gather(self.times, self.indices, first, last, times, indices, offsets)
         return SpikeTrains._trusted(times, indices, offsets, self.n_neurons)
 
     def _surveyed(self):

@@ -141,9 +141,11 @@ def significant_order(m, x):
     Of the exact solution's series term p of the derivative is at most x^p / p!: beyond these
     orders under 2e-17 of the first.
     """
-    if m.taylor and abs(x) < 1e-2:
-        return min(m.order, 5 if abs(x) < 1e-3 else 7)
-    return m.order
+    if not m.taylor:
+        return m.order
+    if abs(x) < 1e-3:
+        return min(m.order, 5)
+    return min(m.order, 7) if abs(x) < 1e-2 else m.order
 
 
 @inlined_kernel

@@ -11,23 +11,29 @@ class Activity:
     def __init__(self, net):
         n = len(net.layers)
         self.samples = np.zeros((), np.int64)
-        for name in _COUNTS:
-            setattr(self, name, np.zeros(n, np.int64))
+        self._counts = np.zeros((len(_COUNTS), n), np.int64)
+        for name, counts in zip(_COUNTS, self._counts, strict=True):
+            setattr(self, name, counts)
         self.unresolved = np.zeros(n)  # NaN: not counted
         self.spiked = [np.zeros(layer.shape[1], np.bool_) for layer in net.layers]
 
     def add(self, net, batch):
         """Count the last forward and backward pass of a batch of that many samples."""
         self.samples += batch
-        for k, layer in enumerate(net.layers):
-            self.spikes[k] += len(layer.spikes.times)
-            self.capped[k] += layer.n_capped
-            self.suppressed[k] += layer.n_suppressed
-            self.unresolved[k] += np.nan if layer.n_unresolved is None else layer.n_unresolved
-            self.steps[k] += layer.n_steps
-            self.without_gradient[k] += layer.n_without_gradient
-            if not self.spiked[k].all():  # soon all have
-                layer.spikes.mark(self.spiked[k])
+        layers = net.layers
+        self._counts += (
+            [len(one.spikes.times) for one in layers],
+            [one.n_capped for one in layers],
+            [one.n_suppressed for one in layers],
+            [one.n_steps for one in layers],
+            [one.n_without_gradient for one in layers],
+        )
+        self.unresolved += [
+            np.nan if one.n_unresolved is None else one.n_unresolved for one in layers
+        ]
+        for layer, spiked in zip(layers, self.spiked, strict=True):
+            if not spiked.all():  # soon all have
+                layer.spikes.mark(spiked)
 
     def per_sample(self, counts):
         """Counts divided by the number of samples, NaN where there are none."""

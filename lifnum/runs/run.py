@@ -376,7 +376,7 @@ class Run:
             parts.append(f"validation {100 * row['validation_accuracy']:.2f} %,")
         parts.append(f"test {100 * row['test_accuracy']:.2f} %,")
         parts.append("spikes/sample " + " + ".join(f"{s:.0f}" for s in row["test_spikes"]))
-        parts.append(f"({row['seconds_training']:.1f} s)")
+        parts.append(f"(training so far: {row['seconds_training']:.1f} s)")
         return " ".join(parts)
 
     def _warn(self, row, test):

@@ -109,12 +109,14 @@ class Trainer:
         try:
             out = self.net.forward(inputs)
             values, d_times = self.loss(out, labels)
-            if self.net.device == "cpu":
+            on_host = self.net.device == "cpu"
+            if on_host:
                 self._check_loss(values)
             gradients = self.net.backward(d_times / len(rows))
-            values = to_host(values)  # waits for a GPU
             norms = [layer.gradient_norm for layer in self.net.layers]
-            self._check_loss(values)
+            if not on_host:
+                values = to_host(values)  # waits for a GPU
+                self._check_loss(values)
             self._check_gradients(norms)
             self.optimizer.step(gradients)
         except SimulationError as error:
@@ -123,14 +125,15 @@ class Trainer:
             ) from None
         correct = int((to_host(self.loss.predict(out)) == labels).sum())
         self.activity.add(self.net, len(rows))
-        self.totals += values.sum(), correct
+        total = float(values.sum())
+        self.totals += total, correct
         self.norms += norms
         self.n_steps += 1
         self.batch += 1
         if self.batch == self.n_batches:
             self.epoch, self.batch = self.epoch + 1, 0
         self.seconds += perf_counter() - start
-        return float(values.mean()), correct / len(rows)
+        return total / len(rows), correct / len(rows)
 
     def _check_loss(self, values):
         if not np.isfinite(values).all():
