@@ -141,7 +141,7 @@ def significant_order(m, x):
     Of the exact solution's series term p of the derivative is at most x^p / p!: beyond these
     orders under 2e-17 of the first.
     """
-    if not m.taylor:
+    if m.order <= 5 or not m.taylor:
         return m.order
     if abs(x) < 1e-3:
         return min(m.order, 5)
