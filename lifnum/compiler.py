@@ -26,6 +26,7 @@ from pathlib import Path
 import llvmlite
 import numba
 from numba.core import cgutils, config, types
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, typeof_impl
 from numba.np.ufunc import parallel
@@ -131,12 +132,47 @@ class _Compiler(Compiler):
                 gc.enable()
 
 
-def _compiled(function, **options):
+class _Linked(JITCodeLibrary):
+    """Code that is optimised and translated as a part of what calls it, and not alone too.
+
+    What Numba does at every level of nesting is done once: three fifths of the time.
+    """
+
+    def _optimize_functions(self, module):
+        module.data_layout = self._codegen._data_layout
+
+    def finalize(self):
+        self._raise_if_finalized()
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._final_module.verify()
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    @property
+    def codegen(self):
+        """Itself: Numba asks it for `set_env`."""
+        return self
+
+    def set_env(self, name, environment):
+        """Of code that is not translated there is none."""
+
+
+class _InlinedCompiler(_Compiler):
+    """That of code for other code."""
+
+    def compile_extra(self, function):
+        self.state.library = _Linked(self.state.targetctx.codegen(), function.__qualname__)
+        return super().compile_extra(function)
+
+
+def _compiled(function, compiler=_Compiler, **options):
     previous, config.CACHE_DIR = config.CACHE_DIR, CACHE_FOLDER
     try:
         return numba.njit(
-            pipeline_class=_Compiler, error_model="numpy", no_cfunc_wrapper=True,
-            cache=CACHE_FOLDER is not None, **options
+            pipeline_class=compiler, error_model="numpy", no_cfunc_wrapper=True,
+            cache=CACHE_FOLDER is not None and compiler is _Compiler, **options
         )(function)  # fmt: skip
     finally:
         config.CACHE_DIR = previous
@@ -150,9 +186,31 @@ def kernel(function):
     return _compiled(function, _nrt=False)
 
 
-def inlined_kernel(function):
+def formula(function):
     """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
     return _compiled(function, _nrt=False, forceinline=True)
+
+
+def inlined_kernel(function):
+    """A `formula` for kernels to call: the code for calls from Python would take a while.
+
+    Python, and so the simulator of a GPU, runs it as it is written.
+    """
+    dispatcher = _compiled(
+        function, _InlinedCompiler, _nrt=False, forceinline=True, no_cpython_wrapper=True
+    )
+    dispatcher.__class__ = _as_written(type(dispatcher))
+    return dispatcher
+
+
+@functools.cache
+def _as_written(dispatcher):
+    """That class of Numba's, but calls from Python are to the function itself."""
+
+    def call(self, *arguments):
+        return self.py_func(*arguments)
+
+    return type(dispatcher.__name__, (dispatcher,), {"__call__": call, "__slots__": ()})
 
 
 class _Threads:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lifnum import Neuron, Scheme
+from lifnum.compiler import kernel
 from lifnum.kernels import steps, vectors
 from lifnum.kernels.lif import forward, table
 from lifnum.kernels.lif.crossing import NO_CROSSING, first_crossing
@@ -23,6 +24,12 @@ METHODS += [(tableau, None) for tableau in cases.TABLEAUX.values()]
 PEAKLESS = [("euler", 1), ("exponential-euler", None)]
 
 WITH_PEAK = [method for method in METHODS if method not in PEAKLESS]
+
+
+@kernel
+def advance(room, state, p, bar):
+    """A step of all neurons, without inputs."""
+    return forward._advance(room, 0, False, state, 0, 0, p, bar)
 
 
 def dynamics(name, order, taus, duration=1.0, interpolation="dense", dtype=np.float64):
@@ -143,7 +150,7 @@ def test_no_crossing_goes_unflagged(method, dtype):
         room = forward.room_for(d, i0, whole)
         state, blocks, bits = room.state, room.blocks, room.flags
         state[0], state[1] = i0, u0
-        found = forward._advance(room, 0, False, state, 0, 0, p, d.bar)
+        found = advance(room, state, p, d.bar)
         flags = np.zeros(whole, np.bool_)
         for block, word in zip(blocks[:found], bits[:found], strict=True):
             lanes = np.arange(vectors.LANES, dtype=np.uint64)
