@@ -289,15 +289,15 @@ class Network:
         """
         return spikes if self.device == "cpu" else self._to_device(spikes)
 
-    def optimizer(self, name, learning_rate):
-        """Adam or SGD (names in OPTIMIZERS) that updates the weights where the network runs."""
+    def optimizer(self, name, learning_rate, **options):
+        """One of OPTIMIZERS, by name, that updates the weights where the network runs."""
         if name not in OPTIMIZERS:
             raise ValueError(f"optimizer is {name!r}; accepted: {', '.join(OPTIMIZERS)}")
         if self.device == "cpu":
-            return OPTIMIZERS[name](self.weights, learning_rate)
+            return OPTIMIZERS[name](self.weights, learning_rate, **options)
         from lifnum.cuda import optimizers
 
-        return optimizers.OPTIMIZERS[name](self.layers, learning_rate)
+        return optimizers.OPTIMIZERS[name](self.layers, learning_rate, **options)
 
     def potential(self, spikes, times, layer=0):
         """Membrane potential of one layer at any times, under the network's scheme.

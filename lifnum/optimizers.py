@@ -1,7 +1,8 @@
 """Optimisers on NumPy arrays, in place."""
 
 import math
-import numbers
+from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -10,7 +11,7 @@ from lifnum.compiler import inlined_kernel, parallel_kernel
 
 
 def _number(name, value, low, high, accepted):
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    real = isinstance(value, Real) and not isinstance(value, bool)
     if not real or not low <= value < high:
         raise ValueError(f"{name} is {value!r}; accepted: {accepted}")
     return value
@@ -67,7 +68,7 @@ class _Optimizer:
 
 
 class SGD(_Optimizer):
-    """w -= learning_rate g.
+    """w -= learning_rate v, with v = momentum v + g (Sutskever et al. 2013, as in PyTorch).
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ class SGD(_Optimizer):
         C-contiguous; updated in place by `step`.
     learning_rate : float
         Not negative; may be changed between steps.
+    momentum : float
+        At least 0 and below 1.
 
     Raises
     ------
@@ -82,20 +85,41 @@ class SGD(_Optimizer):
         Anything else.
     """
 
+    def __init__(self, weights, learning_rate, momentum=0.0):
+        super().__init__(weights, learning_rate)
+        self.momentum = _number("momentum", momentum, 0, 1, "at least 0, below 1")
+        self.v = [np.zeros_like(w) for w in weights] if momentum else []
+
     def step(self, gradients):
         """Update the weights by a list of gradients of their shapes and types.
 
         Raises
         ------
         ValueError
-            Other gradients; the weights are then as before.
+            Other gradients; weights and velocities are then as before.
         """
-        for w, g in zip(self.weights, self._accepted(gradients)):
+        for k, (w, g) in enumerate(zip(self.weights, self._accepted(gradients))):
+            if self.v:
+                self.v[k] *= w.dtype.type(self.momentum)
+                self.v[k] += g
+                g = self.v[k]
             w -= w.dtype.type(self.learning_rate) * g
 
     def state(self):
         """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
-        return {}
+        return {f"v{k}": v for k, v in enumerate(self.v)}
+
+
+class AdamNumbers(NamedTuple):
+    """What one step of Adam multiplies by, with the bias corrections in rate and epsilon."""
+
+    rate: float
+    keep1: float  # beta1, and one minus it
+    take1: float
+    keep2: float
+    take2: float
+    epsilon: float
+    shrink: float  # of the weights; 1 without decay
 
 
 class Adam(_Optimizer):
@@ -116,6 +140,8 @@ class Adam(_Optimizer):
         Anything else.
     """
 
+    weight_decay = 0.0
+
     def __init__(self, weights, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(weights, learning_rate)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
@@ -135,18 +161,21 @@ class Adam(_Optimizer):
             Other gradients; weights and moments are then as before.
         """
         gradients = self._accepted(gradients)
-        of_step = self.numbers_of_step()
+        numbers = self.numbers_of_step()
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            _adam(w, g, m, v, *of_step)
+            _adam(w, g, m, v, numbers)
 
     def numbers_of_step(self):
-        """Count a step; (rate, keep1, take1, keep2, take2, epsilon) of its `adam_update`."""
+        """Count a step; its `AdamNumbers`."""
         self.n_steps += 1
         n = int(self.n_steps)
         correction1, correction2 = 1.0 - self.beta1**n, 1.0 - self.beta2**n
         rate = float(self.learning_rate) * math.sqrt(correction2) / correction1
         epsilon = self.epsilon * math.sqrt(correction2)
-        return rate, self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, epsilon
+        shrink = 1.0 - float(self.learning_rate) * self.weight_decay
+        return AdamNumbers(
+            rate, self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, epsilon, shrink
+        )
 
     def state(self):
         """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
@@ -156,25 +185,45 @@ class Adam(_Optimizer):
         return named
 
 
+class AdamW(Adam):
+    """`Adam` with decoupled weight decay: w *= 1 - learning_rate weight_decay first.
+
+    Loshchilov & Hutter (2019). Parameters as `Adam`, and weight_decay, not negative.
+    """
+
+    def __init__(self, weights, learning_rate, weight_decay=1e-2, **others):
+        super().__init__(weights, learning_rate, **others)
+        accepted = "a finite number >= 0"
+        self.weight_decay = _number("weight_decay", weight_decay, 0, math.inf, accepted)
+
+
 @inlined_kernel
-def adam_update(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
-    """(w, m, v) after one step, with the bias corrections in rate and epsilon."""
-    m = keep1 * m + take1 * g
-    v = keep2 * v + take2 * g * g
-    return w - rate * m / (np.sqrt(v) + epsilon), m, v
+def adam_update(w, g, m, v, numbers):
+    """(w, m, v) after one step; `AdamNumbers` in the type of the weights."""
+    m = numbers.keep1 * m + numbers.take1 * g
+    v = numbers.keep2 * v + numbers.take2 * g * g
+    return numbers.shrink * w - numbers.rate * m / (np.sqrt(v) + numbers.epsilon), m, v
+
+
+@inlined_kernel
+def in_type_of(w, numbers):
+    """The `AdamNumbers` in the type of the array w."""
+    real = w.dtype.type
+    return AdamNumbers(
+        real(numbers.rate), real(numbers.keep1), real(numbers.take1), real(numbers.keep2),
+        real(numbers.take2), real(numbers.epsilon), real(numbers.shrink),
+    )  # fmt: skip
 
 
 @parallel_kernel
-def _adam(w, g, m, v, rate, keep1, take1, keep2, take2, epsilon):
-    real = w.dtype.type
-    rate, epsilon = real(rate), real(epsilon)
-    keep1, take1, keep2, take2 = real(keep1), real(take1), real(keep2), real(take2)
+def _adam(w, g, m, v, numbers):
     for row in prange(w.shape[0]):
+        of_step = in_type_of(w, numbers)
         w_row, g_row, m_row, v_row = w[row], g[row], m[row], v[row]
         for j in range(w.shape[1]):
             w_row[j], m_row[j], v_row[j] = adam_update(
-                w_row[j], g_row[j], m_row[j], v_row[j], rate, keep1, take1, keep2, take2, epsilon
+                w_row[j], g_row[j], m_row[j], v_row[j], of_step
             )
 
 
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": SGD}

@@ -188,7 +188,7 @@ def test_a_training_step_moves_no_weights(monkeypatch):
     trainer.step()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_training_on_digits_reaches_what_the_cpu_reaches(in_tmp, optimizer):
     arguments = ["--method", "euler", "--dt", "0.02", "--hidden", "8", "--limit-train", "40",
                  "--limit-test", "20", "--epochs", "1", "--batch-size", "10", "--dtype", "float64",

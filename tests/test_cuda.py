@@ -15,6 +15,7 @@ from lifnum import Network, Neuron, Scheme, errors, options, train
 from lifnum.cuda import device
 from lifnum.kernels.steps import Steps
 from lifnum.kernels.tiles import Inputs
+from lifnum.optimizers import AdamNumbers
 
 TESTS = Path(__file__).parent
 
@@ -67,7 +68,7 @@ def signatures(real):
         "arrange": (indices, offsets, times, indices, times, indices, ranks),
         "backward_adjusted": (d, inputs, steps, records, gradient),
         "backward_piggyback": (d, inputs, steps, records, gradient),
-        "adam": (*(array(real, 1),) * 4, types.UniTuple(f8, 6)),
+        "adam": (*(array(real, 1),) * 4, types.NamedTuple((f8,) * 7, AdamNumbers)),
         "gather": (times, indices, offsets, offsets, times, indices, offsets),
         "survey": (times, indices, offsets, array(i8, 2), array(i8, 2), table),
     }

@@ -345,17 +345,33 @@ def test_no_module_reads_pickles():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_adam_equals_its_textbook_form(dtype):
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam_equals_its_textbook_form(dtype, decay):
     rng = np.random.default_rng(0)
     w = rng.normal(size=(7, 5)).astype(dtype)
     expected, m, v = w.astype(float), 0.0, 0.0
-    adam = optimizers.Adam([w], 1e-2)
+    adam = optimizers.AdamW([w], 1e-2, decay) if decay else optimizers.Adam([w], 1e-2)
     for step in range(1, 6):
         g = rng.normal(size=w.shape).astype(dtype)
         adam.step([g])
         m, v = 0.9 * m + 0.1 * g.astype(float), 0.999 * v + 0.001 * g.astype(float) ** 2
+        expected *= 1 - 1e-2 * decay
         expected -= 1e-2 * m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-14 if dtype == np.float64 else 2e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_equals_its_textbook_form(momentum):
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(7, 5))
+    expected, velocity = w.copy(), 0.0
+    sgd = optimizers.SGD([w], 1e-2, momentum)
+    for _ in range(5):
+        g = rng.normal(size=w.shape)
+        sgd.step([g])
+        velocity = momentum * velocity + g
+        expected -= 1e-2 * velocity
+    np.testing.assert_allclose(w, expected, rtol=0, atol=1e-15)  # a rounding a step
 
 
 @pytest.mark.parametrize("threads", [1, 3, 4])

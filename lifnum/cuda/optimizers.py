@@ -5,7 +5,7 @@ from numba import cuda
 from lifnum import optimizers
 from lifnum.cuda import device
 from lifnum.cuda.layout import THREADS, blocks
-from lifnum.optimizers import adam_update
+from lifnum.optimizers import adam_update, in_type_of
 
 
 @device.kernel
@@ -13,36 +13,42 @@ def adam(w, g, m, v, numbers):
     """One step of Adam on flat arrays; a thread a weight."""
     k = cuda.grid(1)
     if k < w.shape[0]:
-        real = w.dtype.type
-        rate, keep1, take1, keep2, take2, epsilon = numbers
-        w[k], m[k], v[k] = adam_update(
-            w[k], g[k], m[k], v[k], real(rate), real(keep1), real(take1), real(keep2), real(take2),
-            real(epsilon),
-        )  # fmt: skip
+        w[k], m[k], v[k] = adam_update(w[k], g[k], m[k], v[k], in_type_of(w, numbers))
 
 
 class DeviceSGD(optimizers.SGD):
     """SGD on the layers of a network on the device."""
 
-    def __init__(self, layers, learning_rate):
-        super().__init__([layer.weights for layer in layers], learning_rate)
+    def __init__(self, layers, learning_rate, momentum=0.0):
+        super().__init__([layer.weights for layer in layers], learning_rate, momentum)
         self.weights = [layer.mirror for layer in layers]
+        self.v = [device.Mirror(v) for v in self.v]
 
     _array = staticmethod(device.to_device)
 
     def step(self, gradients):
         """Update the weights by a list of gradients on the device."""
-        for w, g in zip(self.weights, self._accepted(gradients)):
+        for k, (w, g) in enumerate(zip(self.weights, self._accepted(gradients))):
             array = w.device
+            if self.v:
+                velocity = self.v[k].device
+                velocity *= array.dtype.type(self.momentum)
+                velocity += g
+                self.v[k].written()
+                g = velocity
             array -= array.dtype.type(self.learning_rate) * g
             w.written()
+
+    def state(self):
+        """Arrays that a checkpoint must keep, by name; they are the optimiser's own."""
+        return {f"v{k}": v.host for k, v in enumerate(self.v)}
 
 
 class DeviceAdam(optimizers.Adam):
     """Adam on the layers of a network on the device."""
 
-    def __init__(self, layers, learning_rate):
-        super().__init__([layer.weights for layer in layers], learning_rate)
+    def __init__(self, layers, learning_rate, **options):
+        super().__init__([layer.weights for layer in layers], learning_rate, **options)
         self.weights = [layer.mirror for layer in layers]
         self.m, self.v = ([device.Mirror(a) for a in arrays] for arrays in (self.m, self.v))
 
@@ -67,4 +73,8 @@ class DeviceAdam(optimizers.Adam):
         return named
 
 
-OPTIMIZERS = {"adam": DeviceAdam, "sgd": DeviceSGD}
+class DeviceAdamW(DeviceAdam, optimizers.AdamW):
+    """AdamW on the layers of a network on the device."""
+
+
+OPTIMIZERS = {"adam": DeviceAdam, "adamw": DeviceAdamW, "sgd": DeviceSGD}
