@@ -214,12 +214,14 @@ def main(argv=None):
     threads = options.set_threads(args.threads, argv)
     lists = (args.methods, args.orders, args.dt, args.interpolation, args.gradients, args.output)
     transferring = any(option is not None for option in lists)
-    device = options.device_of(args)
-    if transferring and device != "cpu":
-        raise ValueError(f"device is {device!r}; accepted for a transfer: cpu")
+    if transferring and args.device == "cuda":
+        raise ValueError(f"device is {args.device!r}; accepted for a transfer: cpu")
     for path in args.trace:
         with Trace(path) as trace:
             config = Configuration.from_json(trace.config, path)
+            if args.device == "cuda":
+                config = replace(config, device="cuda")  # refused for models
+            device = options.device_of(args)
             entries, weights, status = trace.config, trace.weights(args.weights), trace.status
             digest = trace.header.get("data")
             classes = trace.classes

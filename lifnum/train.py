@@ -135,8 +135,8 @@ def remarks(args):
                 "seconds (0.001 says milliseconds)"
             )
     name = args.preset or presets.default_preset(args.dataset, preset.neuron)
-    made_for, here = (neurons.names(one.neuron) for one in (presets.PRESETS[name], preset))
-    if made_for != here and args.weights is None:
+    if args.weights is None and not presets.has_neurons(name, preset.neuron):
+        made_for, here = (neurons.names(one.neuron) for one in (presets.PRESETS[name], preset))
         lines.append(
             f"initial weights are those of the preset {name}, made for {made_for} neurons, not "
             f"for {here}; --weights and --lr say others"
@@ -248,7 +248,8 @@ def _text(value):
     if isinstance(value, dict):  # a neuron, or parameters of some
         return value.get("name") or " ".join(f"{key}={_text(one)}" for key, one in value.items())
     if isinstance(value, (list, tuple)):
-        ends = ":" if value and isinstance(value[0], str) else " "
+        names = [isinstance(one, str) for one in value]
+        ends = ":" if any(names) and not all(names) else " "  # of a distribution's numbers
         return ends.join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -22,27 +22,34 @@ DTYPES = ("float32", "float64")
 DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
 
-def scheme_of(args, default=Scheme()):  # noqa: B008
-    """The Scheme of parsed options, what they leave open as in another.
-
-    `DEFAULT_DT` where a grid is needed and neither says one.
+def scheme_of(args):
+    """The Scheme of parsed options, for neurons of lif; `DEFAULT_DT` where none is given.
 
     Raises
     ------
     ValueError
         A value that `Scheme` refuses, or a grid where it could only add rounding errors.
     """
+    return _accepted_grid(_scheme(args, Scheme()))
+
+
+def _scheme(args, default):
+    """The Scheme of parsed options; what they leave open is as in another."""
     method, order, dt = args.method or default.method, args.order, args.dt
     if order is None and method == default.method:
         order = default.order
     interpolation = args.interpolation or default.interpolation
     if dt is None and needs_grid(method, interpolation):
         dt = default.dt or DEFAULT_DT
-    scheme = Scheme(method, order, dt, interpolation, args.gradient)
-    if dt is not None and scheme.gradients_coincide:
+    return Scheme(method, order, dt, interpolation, args.gradient)
+
+
+def _accepted_grid(scheme):
+    """The scheme, if it has a grid only where it needs one."""
+    if scheme.dt is not None and scheme.gradients_coincide:
         raise ValueError(
-            f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation is 'dense', "
-            "which need no grid"
+            f"dt is {scheme.dt!r}; accepted: none where method is 'exact' and interpolation is "
+            "'dense', which need no grid"
         )
     return scheme
 
@@ -117,21 +124,25 @@ class Configuration:
             given[name] = None if given[name] is None else tuple(given[name])
         if given["weights"] is not None:
             given["weights"] = presets.parse_weights(given["weights"])
-        chosen = ()
-        if given["neuron"] is not None:
-            chosen = given["neuron"] = tuple(map(neurons.neuron_of, given["neuron"]))
+        chosen = tuple(map(neurons.neuron_of, given["neuron"] or ()))
         given["dataset"] = args.dataset
         if is_file(args.dataset):
             given["dataset"] = os.path.abspath(args.dataset)
             given["name"] = Path(args.dataset).stem if args.preset is None else None
         name = args.preset or presets.default_preset(args.dataset, chosen)
-        preset = presets.resolve(name, given)
+        # names alone are those of the preset's own neurons, if it has such, with their parameters
+        plain = all(one in neurons.BUILT_IN for one in given["neuron"] or ())
+        if plain and name in presets.PRESETS and presets.has_neurons(name, chosen):
+            chosen = ()
+        preset = presets.resolve(name, given | {"neuron": chosen or None})
         if args.parameter:
             changed = neurons.with_parameters(preset.neuron, args.parameter)
             preset = replace(preset, neuron=changed)
+        scheme = _scheme(args, presets.default_scheme(name, preset.neuron))
+        check_scheme(preset, scheme)
         return cls(
             preset,
-            scheme_of(args, presets.default_scheme(name, preset.neuron)),
+            _accepted_grid(scheme),
             **{name: getattr(args, name) for name in options_of(cls)},
             device=device,
         )

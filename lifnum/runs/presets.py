@@ -9,11 +9,12 @@ import numpy as np
 from lifnum import losses
 from lifnum.errors import _is_integer, _is_real, _positive
 from lifnum.fields import option, options_of, positive, whole
+from lifnum.neurons import models
 from lifnum.neurons.model import Model
 from lifnum.neurons.models import BUILT_IN
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.runs import neurons
-from lifnum.runs.neurons import LIF
+from lifnum.runs.neurons import LIF, TIME_UNIT
 from lifnum.scheme import Scheme
 
 network = partial(option, group="network")
@@ -235,13 +236,63 @@ PRESETS = {
         loss_options={"tau_loss": 0.003},
         validation_share=0.1,
     ),
+    # models by equations, in milliseconds: all happens within a few of their time constants
+    "yinyang-qif": Preset(
+        name="yinyang-qif",
+        dataset="yinyang",
+        # the output's scale of v puts the weights of both layers on one, for one rate
+        neuron=(
+            models.qif(time_unit=TIME_UNIT),
+            models.qif(time_unit=TIME_UNIT, v_c=8.0, tau=80.0, v_peak=80.0, v_reset=-8.0),
+        ),
+        hidden=(100,),
+        max_spikes=(1,),
+        weights=(("normal", 0.15, 0.15), ("normal", 0.3, 0.3)),
+        duration=0.022,
+        window=0.01,
+        batch_size=32,
+        learning_rate=6e-3,
+        lr_decay=0.87,
+        epochs=15,
+        loss="ttfs",
+        loss_options={"tau_loss": 4e-4},
+        validation_share=0.1,
+    ),
+    "digits-izhikevich": Preset(
+        name="digits-izhikevich",
+        dataset="digits",
+        neuron=(models.izhikevich(time_unit=TIME_UNIT),),
+        hidden=(100,),
+        max_spikes=(10,),
+        weights=(("uniform", -6.0, 8.0), ("uniform", -1.0, 1.5)),
+        duration=0.04,
+        window=0.02,
+        batch_size=20,
+        learning_rate=0.03,
+        epochs=15,
+        loss_options={"target_true": 6.0, "target_false": 1.0},
+        validation_share=0.1,
+    ),
 }
 
 
 # schemes that presets of models bring: without another word, that of `lifnum.Scheme()`
-SCHEMES = {}
+SCHEMES = {
+    "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
+    "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
+}
 
 MODEL_SCHEME = Scheme("rk4", dt=2.5e-4, interpolation="linear")  # of models without a preset
+
+
+def has_neurons(name, given):
+    """Whether a preset by name has neurons of these kinds (entries), their parameters apart."""
+
+    def kinds(entries):
+        found = [neurons.structure(one) for one in entries]
+        return found[:1] if all(one == found[0] for one in found) else found
+
+    return kinds(PRESETS[name].neuron) == kinds(given)
 
 
 def default_preset(dataset, given=()):
@@ -251,7 +302,7 @@ def default_preset(dataset, given=()):
     """
     name = dataset if dataset in PRESETS else "digits"
     both = f"{name}-{neurons.names(given)}" if given else name
-    return both if both in PRESETS else name
+    return both if both in PRESETS and has_neurons(both, given) else name
 
 
 def default_scheme(name, given):
