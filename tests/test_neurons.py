@@ -150,27 +150,25 @@ def test_beside_resume_a_model_may_be_named_as_it_was(in_tmp, trace, refusal, ty
 
 
 def test_a_trained_model_transfers_to_other_schemes(in_tmp, trace, capsys):
-    arguments = ["--methods", "ps", "rk4", "euler", "--orders", "6", "--dt", "2.5e-4", "5e-4",
-                 "--interpolation", "dense", "--gradients", "20", "--output", "t.h5"]  # fmt: skip
+    arguments = ["--methods", "ps", "rk4", "euler", "--orders", "6", "--dt", "5e-5", "5e-4",
+                 "--gradients", "20", "--output", "t.h5"]  # fmt: skip
     assert options.run("lifnum.evaluate", evaluate.main, [trace]) == 0
     assert "rk4-dt0.0005" in capsys.readouterr().out
     assert options.run("lifnum.evaluate", evaluate.main, [trace, *arguments]) == 0
     contents = read_transfer("t.h5")
-    error = {}
-    rows = contents.schemes
-    for method, dt, matched, mean in zip(
-        rows["method"], rows["dt"], rows["matched"], rows["deviation_mean"]
-    ):
-        assert (matched > 0).all()
-        error.setdefault((method.decode(), dt), mean[0])
-    trained = [key for key, value in error.items() if value == 0.0]
-    assert trained == [("rk4", 5e-4)] and len(rows["method"]) == 6
-    # euler is the farthest from what it was trained with, at either step
-    assert min(error["euler", dt] for dt in (2.5e-4, 5e-4)) > 10 * error["ps", 2.5e-4]
-    found = contents.gradients
-    print(*zip(found["method"],found["dt"],found["gradient"],found["weights"],found["cosine_exact"],found["norm_exact"]),sep="\n")
-    near = (found["method"] == b"ps") & (found["dt"] == 2.5e-4) & (found["gradient"] == b"adjusted")
-    assert (found["cosine_exact"][near] > 0.9999).all()
+    rows, found = contents.schemes, contents.gradients
+    assert (rows["matched"] > 0).all() and len(rows["method"]) == 6
+    keys = list(zip(rows["method"].tolist(), rows["dt"].tolist()))
+    error = dict(zip(keys, rows["deviation_mean"][:, 0]))
+    assert [key for key, value in error.items() if value == 0.0] == [(b"rk4", 5e-4)]
+    # euler with the same step is farther off than what is right
+    assert error[b"euler", 5e-4] > 2 * error[b"ps", 5e-5]
+    # the gradients of a fine step are those of the reference, as far as an error of 1e-5 in the
+    # times of those spikes allows that come latest after their inputs; those of euler are not
+    near = (found["method"] == b"ps") & (found["dt"] == 5e-5) & (found["gradient"] == b"adjusted")
+    assert near.sum() == 2 and (found["cosine_exact"][near] > 1.0 - 1e-5).all()
+    far = (found["method"] == b"euler") & (found["dt"] == 5e-4)
+    assert far.sum() == 4 and (found["cosine_exact"][far] < 0.99).any(axis=1).all()
 
 
 @pytest.mark.parametrize("method", ["exact", "backward-euler", "trapezoidal"])
