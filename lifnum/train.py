@@ -39,9 +39,14 @@ def _preset_lines():
         own = fields.options_of(LOSSES[p.loss])
         numbers = (f"{one.replace('_', '-')} {p.loss_options[one]:g}" for one in own)
         loss = ", ".join([p.loss, *numbers])
+        kind = f"theta {text(p.theta)}, tau-s {text(p.tau_s)}, tau {text(p.tau)}"
+        if p.models:
+            changed = (f" {key}={value:g}" for key, value in neurons.changes(p.neuron).items())
+            scheme = presets.SCHEMES[name].label
+            kind = f"{scheme},\n    neuron {neurons.names(p.neuron)}{''.join(changed)}"
         lines += [
-            f"  {name}: hidden {','.join(map(str, p.hidden))}, theta {text(p.theta)}, "
-            f"tau-s {text(p.tau_s)}, tau {text(p.tau)}, max-spikes {text(p.max_spikes)},",
+            f"  {name}: hidden {','.join(map(str, p.hidden))}, {kind}, "
+            f"max-spikes {text(p.max_spikes)},",
             f"    duration {p.duration:g}, window {p.window:g}, weights {weights},",
             f"    {loss}, batch {p.batch_size}, epochs {p.epochs}, validation "
             f"{p.validation_share:g},",

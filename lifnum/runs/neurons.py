@@ -140,6 +140,13 @@ def parameters(neurons):
     }
 
 
+def changes(neurons):
+    """Those `parameters` that differ from the ones of the built-in models of the same names."""
+    plain = [neuron_of(name_of(one)) if name_of(one) in BUILT_IN else one for one in neurons]
+    usual = parameters(plain)
+    return {key: value for key, value in parameters(neurons).items() if usual.get(key) != value}
+
+
 def name_of(neuron):
     """Name of an entry."""
     return neuron if neuron == LIF else neuron.name
