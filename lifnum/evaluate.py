@@ -15,7 +15,7 @@ from lifnum.files.environment import environment
 from lifnum.files.reader import Trace
 from lifnum.files.transfers import TransferFile, weights_digest
 from lifnum.runs import evaluation
-from lifnum.runs.configuration import Configuration
+from lifnum.runs.configuration import Configuration, check_scheme
 from lifnum.runs.run import data_digest, remarks, silent_output
 from lifnum.runs.transfer import GradientComparison, Transfer
 from lifnum.scheme import Scheme
@@ -43,8 +43,9 @@ def parser():
     options.add_grid(p, "as in training")
     g = p.add_argument_group("transfer")
     g.add_argument("--gradients", type=options.positive(int), metavar="N",
-                   help="compare gradients too: of each scheme with that of exact, on the first N "
-                   "training samples, with initial and last weights")  # fmt: skip
+                   help="compare gradients too: of each scheme with that of exact (for models of a "
+                   "series of order 24), on the first N training samples, with initial and last "
+                   "weights")  # fmt: skip
     g.add_argument("--output", metavar="FILE",
                    help="file, or folder (default: TRACE-transfer.h5, with the data set's name "
                    "where it differs from that of the run)")  # fmt: skip
@@ -213,12 +214,14 @@ def main(argv=None):
     threads = options.set_threads(args.threads, argv)
     lists = (args.methods, args.orders, args.dt, args.interpolation, args.gradients, args.output)
     transferring = any(option is not None for option in lists)
-    device = options.device_of(args)
-    if transferring and device != "cpu":
-        raise ValueError(f"device is {device!r}; accepted for a transfer: cpu")
+    if transferring and args.device == "cuda":
+        raise ValueError(f"device is {args.device!r}; accepted for a transfer: cpu")
     for path in args.trace:
         with Trace(path) as trace:
             config = Configuration.from_json(trace.config, path)
+            if args.device == "cuda":
+                config = replace(config, device="cuda")  # refused for models
+            device = options.device_of(args)
             entries, weights, status = trace.config, trace.weights(args.weights), trace.status
             digest = trace.header.get("data")
             classes = trace.classes
@@ -228,6 +231,8 @@ def main(argv=None):
         if status != "finished":
             print(f"warning: {path}: the run is {status}", file=sys.stderr)
         schemes = grid_of(args, config.scheme) if transferring else []
+        for scheme in schemes:
+            check_scheme(config.preset, scheme)
         data = load_data(args, config, weights, digest, classes)
         preset = replace(config.preset, validation_share=0.0)
         lines = [line for one in schemes or [config.scheme] for line in remarks(preset, one, data)]

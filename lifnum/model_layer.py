@@ -10,6 +10,7 @@ from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS
 from lifnum.methods.runge_kutta import TABLEAUS, coefficients
 from lifnum.spikes import SpikeTrains
+from lifnum.weights import write
 
 FAMILIES = {"ps": engine.SERIES, "exponential-euler": engine.EXPONENTIAL}
 
@@ -121,9 +122,7 @@ class ModelLayer:
 
     @weights.setter
     def weights(self, values):
-        from lifnum.layer import write_weights
-
-        write_weights(self._weights, values, "weights of the layer")
+        write(self._weights, values, "weights of the layer")
 
     def forget(self):
         """There is no last forward pass any more."""

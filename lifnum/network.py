@@ -74,9 +74,9 @@ class Network:
             )
         self._scheme, self._duration, self._device = scheme, float(duration), device
         self._ready = False  # whether there is a forward pass for backward
-        kind = self._device_layer(device)
-        if device != "cpu" and any(isinstance(neuron, Model) for _, neuron in layers):
+        if device == "cuda" and any(isinstance(neuron, Model) for _, neuron in layers):
             raise ValueError(f"device is {device!r}; accepted: 'cpu' for a Model")
+        kind = self._device_layer(device)
         self.layers = []
         copied = []
         for k, (given, neuron) in enumerate(layers):

@@ -30,11 +30,14 @@ class GraphError(ValueError):
 def to_graph(net):
     """The nir.NIRGraph of a Network: Input, (Linear, CubaLIF) for each layer, Output.
 
-    The cap of spikes travels as the metadata `max_spikes` of a CubaLIF node.
+    The cap of spikes travels as the metadata `max_spikes` of a CubaLIF node. GraphError for a layer
+    of a Model, which NIR has no node for.
     """
     nodes = {"input": nir.Input(np.array([net.weights[0].shape[0]]))}
     for k, layer in enumerate(net.layers):
         neuron, n = layer.neuron, layer.weights.shape[1]
+        if not isinstance(neuron, Neuron):
+            raise GraphError(f"layer {k} is of {neuron.name}; accepted: lifnum.Neuron")
         nodes[f"linear_{k}"] = nir.Linear(np.ascontiguousarray(layer.weights.T))
         nodes[f"lif_{k}"] = nir.CubaLIF(
             tau_syn=np.full(n, neuron.tau_s),

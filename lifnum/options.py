@@ -59,8 +59,8 @@ def add_scheme(parser):
     shown = {"dt": "0.001; none for exact, which needs no grid",
              "gradient": "adjusted; piggyback with --interpolation none"}  # fmt: skip
     for name, one in fields.options_of(Scheme).items():
-        default = shown.get(name, one.default)
-        fields.add(group, one, default=one.default, shown=default)
+        # what is not given, is as the preset says
+        fields.add(group, one, default=None, shown=shown.get(name, one.default))
 
 
 def add_grid(parser, default, gradients=False):

@@ -30,7 +30,7 @@ from lifnum.fields import options_of
 from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
-from lifnum.runs import presets
+from lifnum.runs import neurons, presets
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import remarks
 from lifnum.runs.trainer import Trainer
@@ -95,14 +95,15 @@ def parser():
         "interpolations, gradients, seeds and data sets, each with a trace of its own.",
         epilog=EPILOG,
     )
-    group = options.add_grid(p, "exact, dense, dt 0.001", gradients=True)
+    group = options.add_grid(p, "exact, dense, dt 0.001; as the preset of a model", gradients=True)
     group.add_argument("--seeds", type=options.whole, nargs="+", default=[0], metavar="N",
                        help="runs of equal seed share initial weights and batch order "
                        "(default: 0)")  # fmt: skip
     group.add_argument("--datasets", nargs="+", default=["digits"], metavar="NAME",
                        help="as --dataset of lifnum.train (default: digits)")  # fmt: skip
-    p.set_defaults(methods=["exact"], dt=[options.DEFAULT_DT], interpolation=["dense"],
-                   gradient=[None])  # fmt: skip
+    group.add_argument("--neurons", nargs="+", metavar="MODEL",
+                       help="as --neuron of lifnum.train, for all layers (default: as the preset "
+                       "says)")  # fmt: skip
     g = p.add_argument_group("execution")
     g.add_argument("--output", default="runs/sweep", metavar="DIR",
                    help="folder of the traces (default: runs/sweep)")  # fmt: skip
@@ -127,33 +128,55 @@ def jobs_of(args, rest):
     ValueError
         A value that lifnum.train refuses, or two runs that one file name stands for.
     """
-    schemes = options.grid(args.methods, args.orders, args.dt, args.interpolation, args.gradient)
     train_parser = train.parser()
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
-    for seed, dataset, scheme in product(args.seeds, args.datasets, schemes):
-        chosen = {"dataset": dataset, "seed": seed}
-        chosen |= {name: getattr(scheme, name) for name in options_of(Scheme)}
-        arguments = [f"--{name}={value}" for name, value in chosen.items() if value is not None]
-        arguments += rest
-        parsed = train_parser.parse_args(arguments)
-        for name in ("resume", "overwrite", "parent"):
-            if getattr(parsed, name):
-                raise ValueError(f"{name} is no option of a sweep; accepted: another --output")
-        config = train.config_of(parsed)
-        preset = config.preset.name
-        # as lifnum.train names it; with the data set where that is not the preset's
-        if preset != (dataset if dataset in presets.PRESETS else Path(dataset).stem):
-            preset += f"-{Path(dataset).stem}"
-        path = Path(args.output, f"{preset}-{config.scheme.label}-s{seed}.h5")
-        data_dir = parsed.data_dir or os.environ.get("LIFNUM_DATA")
-        if parsed.data_dir is None and data_dir:  # other machines do not have our environment
-            arguments = [*arguments, f"--data-dir={data_dir}"]
-        where = os.getcwd(), data_dir, args.threads
-        job = Job(str(path), config, arguments, *where, tuple(train.remarks(parsed)))
-        if jobs.setdefault(job.path, job).config != config:
-            raise ValueError(f"{path} would stand for two runs; accepted: one sweep for each")
+    for seed, dataset, neuron in product(args.seeds, args.datasets, args.neurons or [None]):
+        common = {"dataset": dataset, "seed": seed, "neuron": neuron}
+        for scheme in _schemes(args, train_parser.parse_args([*_typed(common), *rest])):
+            chosen = common | {name: getattr(scheme, name) for name in options_of(Scheme)}
+            job = _job(args, train_parser, [*_typed(chosen), *rest])
+            if jobs.setdefault(job.path, job).config != job.config:
+                raise ValueError(
+                    f"{job.path} would stand for two runs; accepted: one sweep for each"
+                )
     return list(jobs.values())
+
+
+def _typed(values):
+    """Options of lifnum.train that say these values."""
+    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+
+
+def _schemes(args, parsed):
+    """The schemes of the grid; what no option says is as the preset of parsed options has it."""
+    own = train.config_of(parsed).scheme
+    methods, orders = args.methods or [own.method], args.orders
+    if orders is None and own.method == "ps" and "ps" in methods:
+        orders = [own.order]
+    dts = args.dt or [own.dt or options.DEFAULT_DT]
+    interpolations = args.interpolation or [own.interpolation]
+    return options.grid(methods, orders, dts, interpolations, args.gradient or [None])
+
+
+def _job(args, train_parser, arguments):
+    """The run of options of lifnum.train."""
+    parsed = train_parser.parse_args(arguments)
+    for name in ("resume", "overwrite", "parent"):
+        if getattr(parsed, name):
+            raise ValueError(f"{name} is no option of a sweep; accepted: another --output")
+    config = train.config_of(parsed)
+    preset, stem = config.preset.name, Path(parsed.dataset).stem
+    own = parsed.dataset if parsed.dataset in presets.PRESETS else stem
+    # as lifnum.train names it; with the data set where that is not the preset's
+    if preset not in (own, f"{own}-{neurons.names(config.preset.neuron)}"):
+        preset += f"-{stem}"
+    path = Path(args.output, f"{preset}{config.label.removeprefix(config.preset.name)}.h5")
+    data_dir = parsed.data_dir or os.environ.get("LIFNUM_DATA")
+    if parsed.data_dir is None and data_dir:  # other machines do not have our environment
+        arguments = [*arguments, f"--data-dir={data_dir}"]
+    where = os.getcwd(), data_dir, args.threads
+    return Job(str(path), config, arguments, *where, tuple(train.remarks(parsed)))
 
 
 def check(jobs):

@@ -14,7 +14,7 @@ from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
 from lifnum.losses import LOSSES, loss_options
-from lifnum.runs import presets
+from lifnum.runs import neurons, presets
 from lifnum.runs.configuration import Configuration, is_file
 from lifnum.runs.run import Run, saved
 from lifnum.runs.signals import Interrupted, Signals
@@ -39,9 +39,14 @@ def _preset_lines():
         own = fields.options_of(LOSSES[p.loss])
         numbers = (f"{one.replace('_', '-')} {p.loss_options[one]:g}" for one in own)
         loss = ", ".join([p.loss, *numbers])
+        kind = f"theta {text(p.theta)}, tau-s {text(p.tau_s)}, tau {text(p.tau)}"
+        if p.models:
+            changed = (f" {key}={value:g}" for key, value in neurons.changes(p.neuron).items())
+            scheme = presets.SCHEMES[name].label
+            kind = f"{scheme},\n    neuron {neurons.names(p.neuron)}{''.join(changed)}"
         lines += [
-            f"  {name}: hidden {','.join(map(str, p.hidden))}, theta {text(p.theta)}, "
-            f"tau-s {text(p.tau_s)}, tau {text(p.tau)}, max-spikes {text(p.max_spikes)},",
+            f"  {name}: hidden {','.join(map(str, p.hidden))}, {kind}, "
+            f"max-spikes {text(p.max_spikes)},",
             f"    duration {p.duration:g}, window {p.window:g}, weights {weights},",
             f"    {loss}, batch {p.batch_size}, epochs {p.epochs}, validation "
             f"{p.validation_share:g},",
@@ -49,6 +54,12 @@ def _preset_lines():
             f"epochs, floor {p.lr_floor:g})",
         ]
     return "\n".join(lines)
+
+
+def add_parameter(group, more=""):
+    group.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE",
+                       help=f"of a model by equations, in its own units{more}; may be "
+                       "repeated")  # fmt: skip
 
 
 def parser():
@@ -68,6 +79,8 @@ def parser():
     g = {"network": g, "training": p.add_argument_group("training", g.description)}
     for one in fields.options_of(presets.Preset).values():
         fields.add(g[one.metadata["group"]], one)
+        if one.name == "neuron":
+            add_parameter(g["network"], "; for one layer alone LAYER:NAME=VALUE")
     for one in loss_options().values():
         fields.add(g["training"], one)
     run = fields.options_of(Configuration)
@@ -98,7 +111,9 @@ def parser():
 
 def config_of(args):
     """Configuration of parsed options."""
-    return Configuration.from_options(args, options.device_of(args))
+    config = Configuration.from_options(args, "cuda" if args.device == "cuda" else "cpu")
+    options.device_of(args)  # whether there is one
+    return config
 
 
 def remarks(args):
@@ -110,20 +125,33 @@ def remarks(args):
             f"window {args.window:g} has no effect: the input spikes of {args.dataset} "
             "have times of their own"
         )
+    preset = config_of(args).preset
     if args.preset is None and is_file(args.dataset):
-        preset = config_of(args).preset
         theta = ", ".join(f"{value:g}" for value in preset.theta)
         lines.append(
             f"{args.dataset} has no preset of its own: what no option says is as in "
             f"{presets.default_preset(args.dataset)} (duration {preset.duration:g}, "
             f"theta {theta}, loss {preset.loss})"
         )
+    for text in args.neuron or ():
+        if neurons.says_no_time_unit(text):
+            lines.append(
+                f"{text} has no time_unit, which is 1 then: times of its equations are in "
+                "seconds (0.001 says milliseconds)"
+            )
+    name = args.preset or presets.default_preset(args.dataset, preset.neuron)
+    if args.weights is None and not presets.has_neurons(name, preset.neuron):
+        made_for, here = (neurons.names(one.neuron) for one in (presets.PRESETS[name], preset))
+        lines.append(
+            f"initial weights are those of the preset {name}, made for {made_for} neurons, not "
+            f"for {here}; --weights and --lr say others"
+        )
     return lines
 
 
 def default_output(config):
-    """runs/<preset>-<scheme>-s<seed>.h5, numbered where that is taken."""
-    stem = f"{config.preset.name}-{config.scheme.label}-s{config.seed}"
+    """runs/<label>.h5, numbered where that is taken."""
+    stem = config.label
     path = Path("runs") / f"{stem}.h5"
     number = 2
     while path.exists() or Path(f"{path}.lock").exists():
@@ -176,6 +204,14 @@ def _go_on(args, config, output):
     filled = argparse.Namespace(**vars(args))
     for name in run.keys() & vars(args).keys() - args.typed:
         setattr(filled, name, run[name])
+    filled.neuron = config.preset.neuron
+    if "neuron" in args.typed:
+        typed = tuple(map(neurons.neuron_of, args.neuron))
+        typed = presets.per_layer("neuron", typed, len(run["neuron"]))
+        if [neurons.structure(one) for one in typed] != run["neuron"]:
+            filled.neuron = typed
+    if "parameter" not in args.typed:
+        filled.parameter = None
     if "weights" not in args.typed:
         filled.weights = [f"{kind}:{a!r}:{b!r}" for kind, a, b in run["weights"]]
     if None in filled.delta_theta:
@@ -195,10 +231,15 @@ def _go_on(args, config, output):
         if "dataset" in differing:
             differing.remove("dataset")  # whether the data are the same says their digest
     if differing:
-        texts = [
-            f"--{name.replace('_', '-')} {_text(given[name])} (there {_text(run[name])})"
-            for name in sorted(differing)
-        ]
+        texts = []
+        for name in sorted(differing):
+            here, there = given[name], run[name]
+            if name == "parameter":  # those that differ
+                own = [key for key in here if here[key] != there.get(key)]
+                here, there = (
+                    {key: one[key] for key in own if key in one} for one in (here, there)
+                )
+            texts.append(f"--{name.replace('_', '-')} {_text(here)} (there {_text(there)})")
         raise ValueError(
             f"{output}: was begun with other options than {', '.join(texts)}; accepted beside "
             "--resume: the same, none, --dataset for the same data elsewhere, more --epochs"
@@ -209,8 +250,11 @@ def _go_on(args, config, output):
 
 def _text(value):
     """A value as one types it."""
+    if isinstance(value, dict):  # a neuron, or parameters of some
+        return value.get("name") or " ".join(f"{key}={_text(one)}" for key, one in value.items())
     if isinstance(value, (list, tuple)):
-        ends = ":" if value and isinstance(value[0], str) else " "
+        names = [isinstance(one, str) for one in value]
+        ends = ":" if any(names) and not all(names) else " "  # of a distribution's numbers
         return ends.join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -245,8 +289,9 @@ def _run(args, output, lock, threads, signals):
     if not args.quiet:
         sizes = [trainer.net.layers[0].weights.shape[0]]
         sizes += [layer.weights.shape[1] for layer in trainer.net.layers]
+        kind = f" {neurons.names(trainer.preset.neuron)}" if trainer.preset.models else ""
         print(
-            f"{'-'.join(map(str, sizes))} neurons, {trainer.scheme.label}, "
+            f"{'-'.join(map(str, sizes))}{kind} neurons, {trainer.scheme.label}, "
             f"{len(trainer.train_rows)} training samples, {threads} threads, seed "
             f"{trainer.seed}; compiling takes up to half a minute the first time"
         )

@@ -155,3 +155,10 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
             read(tmp_path / name, SCHEME, 1.0)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.nir", SCHEME, 1.0)
+
+
+def test_a_layer_of_a_model_is_refused_by_name(tmp_path):
+    layers = [(np.ones((2, 3)), lifnum.Neuron()), (np.ones((3, 2)), lifnum.models.qif())]
+    net = lifnum.Network(layers, lifnum.Scheme("euler", dt=0.1), DURATION)
+    with pytest.raises(GraphError, match=r"layer 1 is of qif; accepted: lifnum\.Neuron"):
+        write(tmp_path / "a.nir", net)

@@ -9,7 +9,17 @@ import pytest
 from test_data import MNIST, write_user_file
 from test_train import SMALL, assert_equal_runs
 
-from lifnum import SpikeTrains, __main__, __version__, errors, evaluate, options, sweep, train
+from lifnum import (
+    SpikeTrains,
+    __main__,
+    __version__,
+    errors,
+    evaluate,
+    options,
+    simulate,
+    sweep,
+    train,
+)
 from lifnum.analysis import report, training
 from lifnum.analysis.figures import __main__ as figures
 from lifnum.analysis.study import __main__ as study
@@ -275,7 +285,7 @@ def test_the_analysis_names_what_it_refuses(in_tmp, refusal, program, arguments,
     assert message in refusal(options.run, "analysis", program.main, arguments)
 
 
-@pytest.mark.parametrize("program", [train, evaluate, sweep, __main__])
+@pytest.mark.parametrize("program", [train, evaluate, sweep, simulate, __main__])
 def test_every_program_tells_its_version(program, capsys):
     with pytest.raises(SystemExit) as end:
         program.main(["--version"])
@@ -286,7 +296,7 @@ def test_python_m_lifnum_lists_the_programs(capsys):
     assert __main__.main([]) == 0
     out = capsys.readouterr().out
     names = [line.split()[2] for line in out.splitlines() if line.startswith("  python -m ")]
-    assert {"lifnum.train", "lifnum.evaluate", "lifnum.sweep"} <= set(names)
+    assert {"lifnum.train", "lifnum.evaluate", "lifnum.sweep", "lifnum.simulate"} <= set(names)
     for name in names:
         path = Path(train.__file__).parents[1] / name.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()

@@ -11,6 +11,7 @@ from lifnum.analysis.axes import logarithmic
 from lifnum.analysis.options import output
 from lifnum.errors import TraceError
 from lifnum.files.reader import Trace
+from lifnum.runs.neurons import names, of_data
 from lifnum.scheme import Scheme
 
 
@@ -55,7 +56,10 @@ def read(paths):
 
 
 def label(run):
-    return f"{Scheme(**run['config']['scheme']).label}, seed {run['config']['seed']}"
+    config = run["config"]
+    neurons = [of_data(one) for one in config["preset"].get("neuron", ())]
+    kind = f"{names(neurons)}, " if neurons else ""
+    return f"{kind}{Scheme(**config['scheme']).label}, seed {config['seed']}"
 
 
 def colors_of(runs):

@@ -12,7 +12,7 @@ from lifnum.files import hdf5
 from lifnum.files.lock import is_claimed
 from lifnum.files.trace import ADDED, BATCHES, EPOCHS, KIND, SCHEMA, STATUS
 
-_MAX_JSON = 1 << 20
+MAX_JSON = 1 << 20
 _READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
@@ -75,12 +75,12 @@ class Trace:
         header = {}
         for name in attrs:
             attribute = attrs.get_id(name)
-            if attribute.shape != () or attribute.get_storage_size() > _MAX_JSON:
+            if attribute.shape != () or attribute.get_storage_size() > MAX_JSON:
                 raise TraceError(f"{self.path}: attribute {name} is too large")
             value = attrs[name]
             if isinstance(value, bytes):
                 value = value.decode()
-            if isinstance(value, str) and len(value) > _MAX_JSON:  # of variable length
+            if isinstance(value, str) and len(value) > MAX_JSON:  # of variable length
                 raise TraceError(f"{self.path}: attribute {name} is too large")
             header[name] = value.item() if isinstance(value, np.generic) else value
         if header.get("kind", KIND) != KIND:

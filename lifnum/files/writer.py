@@ -12,7 +12,7 @@ import numpy as np
 from lifnum.errors import TraceError
 from lifnum.files import hdf5
 from lifnum.files.lock import Lock
-from lifnum.files.reader import Trace
+from lifnum.files.reader import MAX_JSON, Trace
 from lifnum.files.trace import (
     _CHUNK,
     _TABLES,
@@ -70,7 +70,8 @@ class TraceWriter:
     Raises
     ------
     TraceError
-        The path exists (without overwrite), or another process is writing it.
+        The path exists (without overwrite), another process is writing it, or the configuration
+        is too large.
     OSError
         The file system refuses: no space, no permission. The trace then ends where it is.
     """
@@ -83,6 +84,12 @@ class TraceWriter:
         self._own_lock = None if lock else Lock(self.path)
         temporary = Path(f"{path}.new")
         try:
+            size = len(json.dumps(header["config"]))
+            if size > MAX_JSON:
+                raise TraceError(
+                    f"{self.path}: the configuration takes {size} bytes; accepted: at most "
+                    f"{MAX_JSON}, with shorter arrays of parameters"
+                )
             if self.path.exists() and not overwrite:
                 raise TraceError(f"{self.path}: exists; accepted: another --output, or --overwrite")
             self._tables = {name: _Rows(columns, len(weights)) for name, columns in _TABLES.items()}

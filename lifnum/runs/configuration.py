@@ -1,10 +1,10 @@
 """Everything that decides the result of a run, and the network that it describes."""
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from lifnum import losses
+from lifnum import losses, model_layer
 from lifnum.data.datasets import DATASETS
 from lifnum.data.datasets import load as load_data
 from lifnum.errors import TraceError, _is_integer
@@ -13,7 +13,7 @@ from lifnum.files.hdf5 import one_line
 from lifnum.files.reader import Trace
 from lifnum.network import DEVICES, Network
 from lifnum.neurons.lif import Neuron
-from lifnum.runs import presets
+from lifnum.runs import neurons, presets
 from lifnum.runs.presets import Preset
 from lifnum.scheme import Scheme, needs_grid
 
@@ -23,23 +23,47 @@ DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
 
 def scheme_of(args):
-    """The Scheme of parsed options; `DEFAULT_DT` where a grid is needed and none given.
+    """The Scheme of parsed options, for neurons of lif; `DEFAULT_DT` where none is given.
 
     Raises
     ------
     ValueError
         A value that `Scheme` refuses, or a grid where it could only add rounding errors.
     """
-    dt = args.dt
-    if dt is None and needs_grid(args.method, args.interpolation):
-        dt = DEFAULT_DT
-    scheme = Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
-    if dt is not None and scheme.gradients_coincide:
+    return _accepted_grid(_scheme(args, Scheme()))
+
+
+def _scheme(args, default):
+    """The Scheme of parsed options; what they leave open is as in another."""
+    method, order, dt = args.method or default.method, args.order, args.dt
+    if order is None and method == default.method:
+        order = default.order
+    interpolation = args.interpolation or default.interpolation
+    if dt is None and needs_grid(method, interpolation):
+        dt = default.dt or DEFAULT_DT
+    return Scheme(method, order, dt, interpolation, args.gradient)
+
+
+def _accepted_grid(scheme):
+    """The scheme, if it has a grid only where it needs one."""
+    if scheme.dt is not None and scheme.gradients_coincide:
         raise ValueError(
-            f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation is 'dense', "
-            "which need no grid"
+            f"dt is {scheme.dt!r}; accepted: none where method is 'exact' and interpolation is "
+            "'dense', which need no grid"
         )
     return scheme
+
+
+def check_scheme(preset, scheme):
+    """Refuse a scheme that the preset's models are not simulated with.
+
+    Raises
+    ------
+    ValueError
+        Such as exact, whose solution they do not have; names the model.
+    """
+    for model in preset.models:
+        model_layer.check_scheme(scheme, model)
 
 
 def is_file(dataset):
@@ -85,6 +109,9 @@ class Configuration:
         for name, accepted in (("dtype", DTYPES), ("device", DEVICES)):
             if getattr(self, name) not in accepted:
                 refuse(name, ", ".join(accepted))
+        check_scheme(self.preset, self.scheme)
+        if self.device == "cuda" and self.preset.models:
+            refuse("device", f"cpu for {neurons.names(self.preset.models)}, a model by equations")
 
     @classmethod
     def from_options(cls, args, device="cpu"):
@@ -97,14 +124,25 @@ class Configuration:
             given[name] = None if given[name] is None else tuple(given[name])
         if given["weights"] is not None:
             given["weights"] = presets.parse_weights(given["weights"])
+        chosen = tuple(map(neurons.neuron_of, given["neuron"] or ()))
         given["dataset"] = args.dataset
         if is_file(args.dataset):
             given["dataset"] = os.path.abspath(args.dataset)
             given["name"] = Path(args.dataset).stem if args.preset is None else None
-        preset = presets.resolve(args.preset or presets.default_preset(args.dataset), given)
+        name = args.preset or presets.default_preset(args.dataset, chosen)
+        # names alone are those of the preset's own neurons, if it has such, with their parameters
+        plain = all(one in neurons.BUILT_IN for one in given["neuron"] or ())
+        if plain and name in presets.PRESETS and presets.has_neurons(name, chosen):
+            chosen = ()
+        preset = presets.resolve(name, given | {"neuron": chosen or None})
+        if args.parameter:
+            changed = neurons.with_parameters(preset.neuron, args.parameter)
+            preset = replace(preset, neuron=changed)
+        scheme = _scheme(args, presets.default_scheme(name, preset.neuron))
+        check_scheme(preset, scheme)
         return cls(
             preset,
-            scheme_of(args),
+            _accepted_grid(scheme),
             **{name: getattr(args, name) for name in options_of(cls)},
             device=device,
         )
@@ -135,10 +173,25 @@ class Configuration:
         return rest | {"preset": self.preset.to_json(), "scheme": asdict(self.scheme)}
 
     def by_option(self):
-        """The entries of `to_json` by the names of their options; preset is its name."""
+        """The entries of `to_json` by the names of their options.
+
+        preset is its name; the parameters of neurons stand apart from what else they are.
+        """
         entries = self.to_json()
         preset = entries.pop("preset")
-        return preset | entries.pop("scheme") | entries | {"preset": preset["name"]}
+        found = self.preset.neuron
+        own = {"preset": preset["name"], "neuron": [neurons.structure(one) for one in found]}
+        own["parameter"] = neurons.parameters(found)
+        return preset | entries.pop("scheme") | entries | own
+
+    @property
+    def label(self):
+        """Short name for files: preset, neurons where it has others, scheme, seed."""
+        name, given = self.preset.name, neurons.names(self.preset.neuron)
+        own = name in presets.PRESETS and neurons.names(presets.PRESETS[name].neuron) == given
+        if not own and given != neurons.LIF:
+            name = f"{name}-{given}"
+        return f"{name}-{self.scheme.label}-s{self.seed}"
 
     def data(self, data_dir=None, name=None, **limits):
         """The data set, or another; limits are those of `datasets.load`, else the run's."""
@@ -156,7 +209,10 @@ def build_network(preset, scheme, weights, device="cpu"):
     if len(weights) != len(preset.theta):
         raise ValueError(f"weights are of {len(weights)} layers; accepted: {len(preset.theta)}")
     per_layer = (preset.tau_s, preset.tau, preset.theta, preset.delta_theta, preset.max_spikes)
-    layers = [(w, Neuron(*values)) for w, *values in zip(weights, *per_layer)]
+    layers = [
+        (w, Neuron(*values) if neuron == neurons.LIF else neuron)
+        for w, neuron, *values in zip(weights, preset.neuron, *per_layer)
+    ]
     return Network(layers, scheme, preset.duration, device)
 
 

@@ -1,7 +1,7 @@
 """Presets: each carries every hyper-parameter of a network and its training."""
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
@@ -9,7 +9,13 @@ import numpy as np
 from lifnum import losses
 from lifnum.errors import _is_integer, _is_real, _positive
 from lifnum.fields import option, options_of, positive, whole
+from lifnum.neurons import models
+from lifnum.neurons.model import Model
+from lifnum.neurons.models import BUILT_IN
 from lifnum.optimizers import OPTIMIZERS
+from lifnum.runs import neurons
+from lifnum.runs.neurons import LIF, TIME_UNIT
+from lifnum.scheme import Scheme
 
 network = partial(option, group="network")
 training = partial(option, group="training")
@@ -19,14 +25,21 @@ def _per_layer(text, *rest):
     return network(f"{text}; one value, or one a layer", *rest, nargs="+", per_layer=True)
 
 
+def per_layer(name, values, n_layers):
+    """A value for each layer, of one for all or of as many as there are layers."""
+    if len(values) not in (1, n_layers):
+        raise ValueError(f"{name} has {len(values)} values; accepted: 1 or {n_layers}, one a layer")
+    return tuple(values) * (n_layers if len(values) == 1 else 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """Hyper-parameters of a run; times in seconds.
 
-    Per layer, as tuples of one entry for each layer: theta, delta_theta (None: theta), tau_s,
-    tau, max_spikes, weights (distribution "uniform" with low and high, or "normal" with mean and
-    standard deviation). loss_options holds the options of all losses, by name. BATS values: Bacho &
-    Chu 2023.
+    Per layer, as tuples of one entry for each layer: neuron ("lif", or a Model, whose max_spikes
+    give way to those here), theta, delta_theta (None: theta), tau_s, tau, max_spikes, weights
+    (distribution "uniform" with low and high, or "normal" with mean and standard deviation).
+    loss_options holds the options of all losses, by name. BATS values: Bacho & Chu 2023.
     """
 
     name: str
@@ -34,10 +47,17 @@ class Preset:
     hidden: tuple = network(
         "neurons of each hidden layer; none for a single layer", "N", positive(int), nargs="*"
     )
-    theta: tuple = _per_layer("threshold", "U", float)
+    neuron: tuple = _per_layer(
+        f"neurons, hidden and output alike: {LIF}, the linear neuron; a model by equations, "
+        f"{', '.join(name for name in BUILT_IN if name != LIF)}; or a JSON file with a Model",
+        "MODEL",
+        str,
+        (LIF,),
+    )
+    theta: tuple = _per_layer("threshold of lif", "U", float, (1.0,))
     delta_theta: tuple = _per_layer("height of the reset (default: theta)", "U", float, (None,))
-    tau_s: tuple = _per_layer("synaptic time constant", "S", float, (0.130,))
-    tau: tuple = _per_layer("membrane time constant", "S", float, (0.260,))
+    tau_s: tuple = _per_layer("synaptic time constant of lif", "S", float, (0.130,))
+    tau: tuple = _per_layer("membrane time constant of lif", "S", float, (0.260,))
     max_spikes: tuple = _per_layer("cap on the spikes of a neuron in a sample", "N", positive(int))
     weights: tuple = _per_layer("initial: uniform:LOW:HIGH or normal:MEAN:STD", "DIST:A:B", str)
     duration: float = network("simulated time of a sample", "S", float)
@@ -62,13 +82,7 @@ class Preset:
     def __post_init__(self):
         n_layers = len(self.hidden) + 1
         for name in PER_LAYER:
-            value = getattr(self, name)
-            if len(value) == 1:
-                object.__setattr__(self, name, tuple(value) * n_layers)
-            elif len(value) != n_layers:
-                raise ValueError(
-                    f"{name} has {len(value)} values; accepted: 1 or {n_layers}, one a layer"
-                )
+            object.__setattr__(self, name, per_layer(name, getattr(self, name), n_layers))
         for name in ("hidden", "max_spikes", "batch_size", "lr_decay_every"):
             values = getattr(self, name)
             for value in values if isinstance(values, tuple) else (values,):
@@ -76,6 +90,7 @@ class Preset:
                     raise ValueError(f"{name} is {value!r}; accepted: integers >= 1")
         if not _is_integer(self.epochs) or self.epochs < 0:
             raise ValueError(f"epochs is {self.epochs!r}; accepted: an integer >= 0")
+        self._check_neurons()
         for name in ("duration", "learning_rate", "lr_decay", "window"):
             _positive(name, getattr(self, name))
         if not _is_real(self.lr_floor) or not 0.0 <= self.lr_floor < math.inf:
@@ -91,9 +106,31 @@ class Preset:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}; accepted: {', '.join(OPTIMIZERS)}")
 
+    def _check_neurons(self):
+        """Refuse what is no neuron; the cap of a layer's spikes is that of its model too."""
+        for neuron in self.neuron:
+            if neuron != LIF and not isinstance(neuron, Model):
+                raise ValueError(f"neuron is {neuron!r}; accepted: {LIF!r} or a Model")
+        capped = (
+            neuron if neuron == LIF else replace(neuron, max_spikes=cap)
+            for neuron, cap in zip(self.neuron, self.max_spikes)
+        )
+        object.__setattr__(self, "neuron", tuple(capped))
+
+    @property
+    def models(self):
+        """The models of its layers, without the layers of lif."""
+        return [neuron for neuron in self.neuron if neuron != LIF]
+
     def to_json(self):
-        """The preset as JSON can hold it: options of losses stand beside the others."""
-        entries = asdict(self)
+        """The preset as JSON can hold it: options of losses stand beside the others.
+
+        Without neurons where all are lif, as in traces from before there were others.
+        """
+        entries = {one.name: getattr(self, one.name) for one in fields(self)}
+        found = entries.pop("neuron")
+        if self.models:
+            entries["neuron"] = tuple(neurons.as_data(neuron) for neuron in found)
         return entries | entries.pop("loss_options")
 
     @classmethod
@@ -107,7 +144,10 @@ class Preset:
 
         if not isinstance(entries, dict):
             raise ValueError("the configuration of the preset is no dictionary")
-        return _with_losses(cls, {key: frozen(value) for key, value in entries.items()})
+        entries = {key: frozen(value) for key, value in entries.items()}
+        if "neuron" in entries:
+            entries["neuron"] = tuple(neurons.of_data(one) for one in entries["neuron"])
+        return _with_losses(cls, entries)
 
 
 PER_LAYER = [name for name, one in options_of(Preset).items() if one.metadata.get("per_layer")]
@@ -153,6 +193,7 @@ PRESETS = {
         name="fashion-mnist",
         dataset="fashion-mnist",
         hidden=(400, 400),
+        neuron=(LIF,),
         theta=(0.13, 0.45, 0.7),
         max_spikes=(5, 5, 20),
         weights=(("uniform", -1.0, 1.0),),
@@ -195,12 +236,80 @@ PRESETS = {
         loss_options={"tau_loss": 0.003},
         validation_share=0.1,
     ),
+    # models by equations, in milliseconds: all happens within a few of their time constants
+    "yinyang-qif": Preset(
+        name="yinyang-qif",
+        dataset="yinyang",
+        # the output's scale of v puts the weights of both layers on one, for one rate
+        neuron=(
+            models.qif(time_unit=TIME_UNIT),
+            models.qif(time_unit=TIME_UNIT, v_c=8.0, tau=80.0, v_peak=80.0, v_reset=-8.0),
+        ),
+        hidden=(100,),
+        max_spikes=(1,),
+        weights=(("normal", 0.12, 0.15), ("normal", 0.35, 0.35)),
+        duration=0.03,
+        window=0.015,
+        batch_size=32,
+        learning_rate=6e-3,
+        lr_decay=0.93,
+        epochs=25,
+        loss="ttfs",
+        loss_options={"tau_loss": 6e-4},
+        validation_share=0.1,
+    ),
+    "digits-izhikevich": Preset(
+        name="digits-izhikevich",
+        dataset="digits",
+        neuron=(models.izhikevich(time_unit=TIME_UNIT),),
+        hidden=(100,),
+        max_spikes=(10,),
+        weights=(("uniform", -6.0, 8.0), ("uniform", -1.0, 1.5)),
+        duration=0.04,
+        window=0.02,
+        batch_size=20,
+        learning_rate=0.03,
+        epochs=15,
+        loss_options={"target_true": 6.0, "target_false": 1.0},
+        validation_share=0.1,
+    ),
 }
 
 
-def default_preset(dataset):
-    """Name of the data set's own preset; digits for a file of spike trains."""
-    return dataset if dataset in PRESETS else "digits"
+# schemes that presets of models bring: without another word, that of `lifnum.Scheme()`
+SCHEMES = {
+    "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
+    "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
+}
+
+MODEL_SCHEME = Scheme("rk4", dt=2.5e-4, interpolation="linear")  # of models without a preset
+
+
+def has_neurons(name, given):
+    """Whether a preset by name has neurons of these kinds (entries), their parameters apart."""
+
+    def kinds(entries):
+        found = [neurons.structure(one) for one in entries]
+        return found[:1] if all(one == found[0] for one in found) else found
+
+    return kinds(PRESETS[name].neuron) == kinds(given)
+
+
+def default_preset(dataset, given=()):
+    """Name of the preset of a data set and neurons (entries): that of both, if there is one.
+
+    Else the data set's own; digits for a file of spike trains.
+    """
+    name = dataset if dataset in PRESETS else "digits"
+    both = f"{name}-{neurons.names(given)}" if given else name
+    return both if both in PRESETS and has_neurons(both, given) else name
+
+
+def default_scheme(name, given):
+    """The scheme of a preset by name where its neurons, or others like them, are given."""
+    if all(neuron == LIF for neuron in given):
+        return Scheme()
+    return SCHEMES.get(name, MODEL_SCHEME)
 
 
 def resolve(name, overrides):

@@ -2,8 +2,8 @@
 
 `load` reads a folder of such files, or the one file that ``--out`` made of it: HDF5 (attribute
 ``kind`` = "lifnum-results") with one table, an array of records, for each of `TABLES`, holding all
-that the figures need and no weights. Both give the same `Results`. The series euler, rk2 and rk4
-go by their other name here: ps of order 1, 2 and 4.
+that the figures need and no weights. Both give the same `Results`. The series euler, and rk2
+and rk4 where all neurons are linear, go by their other name here: ps of order 1, 2 and 4.
 """
 
 import json
@@ -21,6 +21,7 @@ from lifnum.files.hdf5 import one_line
 from lifnum.files.reader import Trace
 from lifnum.files.trace import ADDED, EPOCHS
 from lifnum.runs.configuration import Configuration
+from lifnum.runs.neurons import names, of_data
 from lifnum.scheme import Scheme
 
 SCHEMA = 1
@@ -207,11 +208,10 @@ def _from_folder(folder):
     for name in ("runs", "transfer", "gradients"):
         notes += _number_studies(name, found[name])
         for row in found[name]:
-            if row["order"] > 0:
-                row["method"] = b"ps"
+            _rename(row)
         found[name], more = _unique(name, found[name])
         notes += more
-    notes += _incomplete(found["transfer"])
+    notes += [*_incomplete(found["transfer"]), *_neurons(found["runs"] + found["transfer"])]
     if not any(found[name] for name in ("runs", "transfer")):
         reason = f" ({notes[0]})" if notes else ""
         raise ValueError(f"{folder}: holds no finished trace or transfer file{reason}")
@@ -221,6 +221,14 @@ def _from_folder(folder):
     n_layers = max(row["layers"] for name in _KEYS for row in found[name])
     tables = {name: _table(name, found[name], n_layers) for name in (*_KEYS, "curves")}
     return Results(**tables, notes=notes, commands=list(commands))
+
+
+def _rename(row):
+    """Give the method of a row its other name, where it is a series for its neurons."""
+    if "neuron" in row["options"] and row["method"] in (b"rk2", b"rk4"):
+        row["order"] = 0
+    elif row["order"] > 0:
+        row["method"] = b"ps"
 
 
 def _columns(columns, n_layers):
@@ -370,6 +378,16 @@ def _unique(name, rows):
             if line not in notes:
                 notes.append(line)
     return sorted(kept.values(), key=lambda row: row["file"]), notes
+
+
+def _neurons(rows):
+    """Lines on what neurons networks have, other than lif."""
+    found = {}
+    for row in rows:
+        if row["study"] == 0 and "neuron" in row["options"]:
+            neurons = map(of_data, json.loads(row["options"]["neuron"]))
+            found[f"neurons of the networks of {row['trained']}: {names(list(neurons))}"] = None
+    return list(found)
 
 
 def _incomplete(rows):

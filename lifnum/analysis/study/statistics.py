@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from lifnum.scheme import Scheme
 
-# names of series of some order
+# names of series of some order, where neurons are linear
 _NAMES = {"euler": 1, "rk2": 2, "rk4": 4}
 
 
@@ -73,6 +73,16 @@ def select(rows, **equal):
         else:
             keep &= rows[name] == (value.encode() if isinstance(value, str) else value)
     return rows[keep]
+
+
+def of_key(rows, key):
+    """Rows of a `Key`; rk2 and rk4 of linear neurons go by their other name there."""
+    fields = {name: getattr(key, name) for name in ("method", "order", "dt", "interpolation")}
+    if "gradient" in rows.dtype.names:
+        fields["gradient"] = key.gradient
+    if key.method in _NAMES and not (rows["method"] == key.method.encode()).any():
+        fields |= {"method": "ps", "order": _NAMES[key.method]}
+    return select(rows, **fields)
 
 
 def interpolated(rows, interpolation):
@@ -213,6 +223,8 @@ def parse_scheme(text):
             f"scheme is {text!r}{why}; accepted: METHOD@DT[:INTERPOLATION[:GRADIENT]], such as "
             "euler@0.01 or ps5@0.05:linear"
         ) from None
-    method, order = scheme.method, scheme.order or _NAMES.get(scheme.method, 0)
-    return Key("ps" if order else method, order, np.nan if scheme.dt is None else scheme.dt,
+    method, order = scheme.method, scheme.order or 0
+    if method == "euler":  # ps of order 1 whatever the neurons; rk2 and rk4 are so where linear
+        method, order = "ps", 1
+    return Key(method, order, np.nan if scheme.dt is None else scheme.dt,
                scheme.interpolation, scheme.gradient)  # fmt: skip

@@ -7,6 +7,7 @@ from lifnum.analysis.study.statistics import (
     alone,
     hidden,
     interval,
+    of_key,
     paired,
     seconds_per_epoch,
     select,
@@ -43,13 +44,6 @@ def _groups(results):
         yield f"transfer of {trained.decode()} to {dataset.decode()}", rows, rows
 
 
-def _of_key(rows, key):
-    fields = {name: getattr(key, name) for name in ("method", "order", "dt", "interpolation")}
-    if "gradient" in rows.dtype.names:
-        fields["gradient"] = key.gradient
-    return select(rows, **fields)
-
-
 def _keys(rows):
     names = ["method", "order", "dt", "interpolation", "gradient"]
     has = [name for name in names if name in rows.dtype.names]
@@ -71,10 +65,10 @@ def table_lines(results):
         heads = [f"{head:>20}" for head, *_ in measures]
         lines += [f"{title}:", f"{'scheme':<32}{'seeds':>6}{''.join(heads)}"]
         for key in _keys(rows):
-            own = _of_key(rows, key)
+            own = of_key(rows, key)
             cells = []
             for head, values, scale, form in measures:
-                used = _of_key(timed, key) if head.startswith("s ") else own
+                used = of_key(timed, key) if head.startswith("s ") else own
                 cells.append(f"{interval(values(used)).text(scale, form):>20}")
             lines.append(f"{key.text.rstrip(':'):<32}{len(own):>6}{''.join(cells)}")
     return lines
@@ -90,13 +84,13 @@ def comparison_lines(results, first, second):
     """
     lines = []
     for title, rows, timed in _groups(results):
-        a, b = _of_key(rows, first), _of_key(rows, second)
+        a, b = of_key(rows, first), of_key(rows, second)
         if not (len(a) and len(b)):
             continue
         lines.append(f"{title}: {first.text} - {second.text}")
         for head, values, scale, form in _measures(rows):
             if head.startswith("s "):
-                a, b = _of_key(timed, first), _of_key(timed, second)
+                a, b = of_key(timed, first), of_key(timed, second)
             difference = paired(a, values(a), b, values(b))
             verdict = "no seed has both"
             if difference.n:
