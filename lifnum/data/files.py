@@ -76,15 +76,27 @@ def load_file(path):
         if labels.size and labels.max() >= 2**63:
             raise DataError(f"{path}: {part}: a label is {labels.max()}; accepted: below 2^63")
         parts += [trains, labels.astype(np.int64)]
-    classes = np.unique(np.concatenate(parts[1::2]))
+    return numbered(path, *parts)
+
+
+def numbered(path, train, train_labels, test, test_labels):
+    """The Dataset of a file whose labels are any integers: the distinct ones are the classes.
+
+    Raises
+    ------
+    DataError
+        There are more than `MAX_CLASSES`.
+    """
+    classes = np.unique(np.concatenate([train_labels, test_labels]))
     if len(classes) > MAX_CLASSES:
         raise DataError(
             f"{path}: has {len(classes)} distinct labels, from {classes[0]} to {classes[-1]}; "
             f"accepted: at most {MAX_CLASSES}"
         )
-    parts[1], parts[3] = (np.searchsorted(classes, labels) for labels in parts[1::2])
+    train_labels, test_labels = (np.searchsorted(classes, x) for x in (train_labels, test_labels))
     plain = (classes == np.arange(len(classes))).all()
-    return Dataset(path.stem, *parts, len(classes), None if plain else classes)
+    parts = train, train_labels, test, test_labels
+    return Dataset(Path(path).stem, *parts, len(classes), None if plain else classes)
 
 
 def _keys():

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lifnum.data import encoding
 from lifnum.data.dataset import Dataset
 from lifnum.errors import DataError
 
@@ -63,23 +62,18 @@ MIRRORS = {
 
 
 def mnist(window, seed, data_dir):
-    """MNIST, the brighter a pixel the earlier its spike."""
-    return _encoded("mnist", "mnist", data_dir, lambda part: encoding.latency(part, window))
+    """MNIST, as images."""
+    return Dataset("mnist", *read_images("mnist", data_dir), 10)
 
 
 def mnist_threshold(window, seed, data_dir):
-    """MNIST, bright pixels spike at 0."""
-    return _encoded("mnist-threshold", "mnist", data_dir, encoding.threshold)
+    """MNIST, as images of which bright pixels spike at 0."""
+    return Dataset("mnist-threshold", *read_images("mnist", data_dir), 10)
 
 
 def fashion_mnist(window, seed, data_dir):
-    """Fashion-MNIST, encoded as `mnist`."""
-    return _encoded(*["fashion-mnist"] * 2, data_dir, lambda part: encoding.latency(part, window))
-
-
-def _encoded(name, source, data_dir, encode):
-    train, train_labels, test, test_labels = read_images(source, data_dir)
-    return Dataset(name, encode(train), train_labels, encode(test), test_labels, 10)
+    """Fashion-MNIST, as images."""
+    return Dataset("fashion-mnist", *read_images("fashion-mnist", data_dir), 10)
 
 
 def read_images(name, data_dir=None):

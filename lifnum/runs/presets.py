@@ -7,12 +7,14 @@ from functools import partial
 import numpy as np
 
 from lifnum import losses
+from lifnum.data.encoding import encoder, spellings
 from lifnum.errors import _is_integer, _is_real, _positive
 from lifnum.fields import option, options_of, positive, whole
 from lifnum.optimizers import OPTIMIZERS
 
 network = partial(option, group="network")
 training = partial(option, group="training")
+data = partial(option, group="data")
 
 
 def _per_layer(text, *rest):
@@ -42,6 +44,14 @@ class Preset:
     weights: tuple = _per_layer("initial: uniform:LOW:HIGH or normal:MEAN:STD", "DIST:A:B", str)
     duration: float = network("simulated time of a sample", "S", float)
     window: float = network("latest input spike, exclusive", "S", float, 0.1)
+    encoding: str | None = data(
+        f"what makes spikes of values: {', '.join(spellings())} (default: the data set's own)",
+        "NAME",
+        default=None,
+    )
+    label_column: str | None = data(
+        "column of the labels of a CSV file (default: label, else the last)", "NAME", default=None
+    )
     epochs: int = training(None, "N", whole)
     batch_size: int = training("samples", "N", positive(int))
     optimizer: str = training("adam or sgd", "NAME", default="adam")
@@ -84,6 +94,8 @@ class Preset:
             raise ValueError(
                 f"validation_share is {self.validation_share!r}; accepted: at least 0, below 1"
             )
+        if self.encoding is not None:
+            encoder(self.encoding)
         if self.loss not in losses.LOSSES:
             raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(losses.LOSSES)}")
         options = losses.accepted_options(self.loss_options)
