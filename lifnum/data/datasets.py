@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifnum.data import digits, images, synthetic_shd, yinyang
+from lifnum.data import cameras, digits, heidelberg, images, synthetic_shd, yinyang
 from lifnum.data.encoding import encoder, shares
 from lifnum.data.files import load_file
 from lifnum.data.tables import is_table, load_table
@@ -38,6 +38,24 @@ DATASETS = {
     "synthetic-shd": Source(
         synthetic_shd.load,
         "20 classes of 1 s with the statistics of SHD, generated, 8,000 and 2,000",
+        False,
+        limited=True,
+    ),
+    "shd": Source(
+        heidelberg.shd, "spoken digits, 700 channels, 8,156 and 2,264", False, limited=True
+    ),
+    "ssc": Source(
+        heidelberg.ssc, "spoken words, 700 channels, 75,466 and 20,382", False, limited=True
+    ),
+    "nmnist": Source(
+        cameras.nmnist,
+        "digits seen by an event camera of 34x34 pixels, 60,000 and 10,000",
+        False,
+        limited=True,
+    ),
+    "dvs-gesture": Source(
+        cameras.dvs_gesture,
+        "hand gestures seen by an event camera of 128x128, 1,176 and 288",
         False,
         limited=True,
     ),

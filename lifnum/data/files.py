@@ -25,7 +25,7 @@ MAX_CLASSES = 1000
 MAX_UNPACKED, MAX_RATIO = 64 << 20, 100
 
 # what zipfile, NumPy and h5py raise on damaged files
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
+READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
                 AttributeError, SyntaxError, NotImplementedError, OverflowError, MemoryError,
                 zlib.error, struct.error, tokenize.TokenError, zipfile.BadZipFile)  # fmt: skip
 
@@ -54,7 +54,7 @@ def load_file(path):
             raise DataError(f"{path}: is neither NPZ nor HDF5")
     except DataError:
         raise
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: damaged or unreadable ({reason})") from None
     parts = []
@@ -143,7 +143,7 @@ def _check_size(path, size):
 
 def _read_hdf5(path):
     arrays = {}
-    with _open_hdf5(path) as file:
+    with open_hdf5(path) as file:
         items = {key: file.get("/".join(key)) for key in _keys()}
         for (part, key), item in items.items():
             if not isinstance(item, h5py.Dataset):
@@ -164,7 +164,7 @@ def _read_hdf5(path):
     return arrays
 
 
-def _open_hdf5(path):
+def open_hdf5(path):
     """Open a user's file: one of the newest format as safely as a trace."""
     try:
         hdf5.Superblock(path)

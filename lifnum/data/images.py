@@ -2,13 +2,12 @@
 
 import gzip
 import hashlib
-import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from lifnum.data.dataset import Dataset
+from lifnum.data.download import fetch, folder_of
 from lifnum.errors import DataError
 
 # IDX file -> dimensions; the SHA-256 of its content is below, and that of the distributed .gz
@@ -84,8 +83,7 @@ def read_images(name, data_dir=None):
     DataError
         Files missing and not to be downloaded, or damaged.
     """
-    root = Path(data_dir or os.environ.get("LIFNUM_DATA") or "data")
-    folder = root / name
+    folder = folder_of(name, data_dir)
     missing = [file for file in _IDX_SIZES if _find(folder, file) is None]
     if missing:
         _fetch(name, folder, missing)
@@ -105,30 +103,13 @@ def _find(folder, file):
 
 
 def _fetch(name, folder, missing):
-    """Download files that are not there, trying the mirrors in turn."""
-    import pooch
-
-    for file in missing:
-        digest = _ARCHIVE_SHA256[name][list(_IDX_SIZES).index(file)]
-        for mirror in MIRRORS[name]:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                pooch.retrieve(
-                    f"{mirror}{file}.gz",
-                    known_hash=f"sha256:{digest}",
-                    fname=f"{file}.gz",
-                    path=folder,
-                    progressbar=True,
-                    downloader=None,
-                )
-                break
-            except (OSError, ValueError):  # no network, no such file, or another content
-                continue
-        else:
-            raise DataError(
-                f"{name}: sought {', '.join(missing)} (or .gz) in {folder}, and found no mirror "
-                "to download them from; give the folder above it by --data-dir or LIFNUM_DATA"
-            )
+    """Download files that are not there."""
+    digests = dict(zip(_IDX_SIZES, _ARCHIVE_SHA256[name]))
+    archives = {
+        f"{file}.gz": (f"sha256:{digests[file]}", [f"{one}{file}.gz" for one in MIRRORS[name]])
+        for file in missing
+    }
+    fetch(name, folder, archives, f"{', '.join(missing)} (or .gz)")
 
 
 def _read_idx(name, path, file):

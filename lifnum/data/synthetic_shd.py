@@ -2,7 +2,8 @@
 
 Those are 700 channels of an artificial cochlea, 20 classes of spoken digits, about 1 s and 8,000
 spikes a sample (Cramer, Stradmann, Schemmel & Zenke 2020). Here each class is a handful of ridges
-in the plane of time and channel, as the formants of a word are; a sample is a Poisson process with
+in the plane of time and channel, as the formants of a word are, and class 10 + k is class k
+backwards, so that channels alone do not tell them apart; a sample is a Poisson process with
 their intensity, spoken somewhat slower, later, higher and louder or less, in noise.
 """
 
@@ -18,6 +19,7 @@ N_CHANNELS, N_CLASSES, DURATION, MEAN_SPIKES = 700, 20, 1.0, 8000.0
 N_TRAIN, N_TEST = 8000, 2000
 
 _RIDGES = 6  # a class
+_LAST = 0.85  # no ridge ends after it, before a sample's tempo and delay
 _MARGIN = 100.0  # channels at either end that no ridge enters
 _NOISE = 0.25  # part of the spikes that is uniform in time and channel
 _CLASS_SEED = 700  # the classes are the same for every seed of the samples
@@ -37,18 +39,16 @@ class Ridges(NamedTuple):
 def ridges():
     """The `Ridges` of the classes."""
     generator = np.random.default_rng(_CLASS_SEED)
-    shape = N_CLASSES, _RIDGES
+    shape = N_CLASSES // 2, _RIDGES
     loudness = generator.uniform(0.5, 1.5, shape)
     start = generator.uniform(_MARGIN, N_CHANNELS - _MARGIN, shape)
-    end = start + generator.uniform(-120.0, 120.0, shape)
-    return Ridges(
-        generator.uniform(0.02, 0.55, shape),
-        generator.uniform(0.1, 0.28, shape),
-        start,
-        np.clip(end, _MARGIN, N_CHANNELS - _MARGIN) - start,
-        generator.uniform(8.0, 30.0, shape),
-        loudness / loudness.sum(axis=1, keepdims=True),
-    )
+    end = np.clip(start + generator.uniform(-120.0, 120.0, shape), _MARGIN, N_CHANNELS - _MARGIN)
+    onset, length = generator.uniform(0.02, 0.55, shape), generator.uniform(0.1, 0.28, shape)
+    width = generator.uniform(8.0, 30.0, shape)
+    loudness /= loudness.sum(axis=1, keepdims=True)
+    forwards = Ridges(onset, length, start, end - start, width, loudness)
+    backwards = forwards._replace(onset=_LAST - onset - length, channel=end, glide=-forwards.glide)
+    return Ridges(*(np.concatenate(pair) for pair in zip(forwards, backwards)))
 
 
 def generate(n, seed=0, mean_spikes=MEAN_SPIKES):

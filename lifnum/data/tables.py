@@ -66,10 +66,10 @@ def load_table(path, label_column=None):
 class _Table:
     """The rows of a CSV file, read and checked."""
 
-    def __init__(self, path, rows, label_column):
+    def __init__(self, path, reader, label_column):
         self.path, self.numbers, self.parts = path, array("d"), []
-        rows = ((rows.line_num, [cell.strip() for cell in row]) for row in rows)
-        rows = ((line, row) for line, row in rows if any(row))
+        stripped = ((reader.line_num, [cell.strip() for cell in row]) for row in reader)
+        rows = ((line, row) for line, row in stripped if any(row))
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: has no rows")
