@@ -127,7 +127,7 @@ class Small:
             return
         if args.device != "cuda":
             train.config_of(args)  # as written
-        own = args.dataset.endswith((".npz", ".h5"))
+        own = args.dataset.endswith((".npz", ".h5", ".csv"))
         small = SMALL[2:] if own else SMALL
         hidden = [] if args.hidden else ["--hidden", "8"]
         succeed("lifnum.train", [*rest, *small, *hidden, "--device", "cpu"])
