@@ -147,6 +147,22 @@ _MNIST = Preset(
     epochs=10,
 )
 
+_SPOKEN = Preset(
+    name="synthetic-shd",
+    dataset="synthetic-shd",
+    hidden=(256,),
+    theta=(0.4, 1.5),
+    tau_s=(0.02, 0.1),
+    tau=(0.2,),
+    max_spikes=(100, 100),
+    weights=(("uniform", -1.0, 1.0), ("uniform", -0.6, 1.0)),
+    duration=1.0,
+    window=1.0,
+    batch_size=20,
+    learning_rate=4e-3,
+    epochs=10,
+)
+
 PRESETS = {
     "mnist": _MNIST,
     "mnist-ttfs": replace(
@@ -177,7 +193,7 @@ PRESETS = {
         lr_decay_every=10,
         lr_floor=1e-4,
     ),
-    # the last two are tuned here
+    # what follows is tuned here
     "digits": replace(
         _MNIST,
         name="digits",
@@ -207,11 +223,15 @@ PRESETS = {
         loss_options={"tau_loss": 0.003},
         validation_share=0.1,
     ),
+    "synthetic-shd": _SPOKEN,
+    # as that; their files were not at hand
+    "shd": replace(_SPOKEN, name="shd", dataset="shd", duration=1.4),
+    "ssc": replace(_SPOKEN, name="ssc", dataset="ssc", duration=1.4),
 }
 
 
 def default_preset(dataset):
-    """Name of the data set's own preset; digits for a file of spike trains."""
+    """Name of the data set's own preset; digits where there is none."""
     return dataset if dataset in PRESETS else "digits"
 
 
