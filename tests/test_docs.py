@@ -142,6 +142,9 @@ class Small:
             small += ["--dt", *map(str, args.dt[:2])]
         succeed("lifnum.evaluate", [*traces, *rest, *small])
 
+    def lifnum_audit(self, rest):
+        succeed("lifnum.audit", [*rest, "--limit", "3"])
+
     def trace(self, path):
         """The path of a trace, a pattern of the shell for one included."""
         path = re.sub(r"\[(\w).*?\]", r"\1", path).replace("*", "x")
