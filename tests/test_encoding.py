@@ -247,7 +247,7 @@ def test_the_encoding_of_a_run_is_kept_and_another_data_set_takes_its_own(in_tmp
     assert options.run("lifnum.evaluate", evaluate.main, ["a.h5"]) == 0
     assert f"accuracy {accuracy} %" in capsys.readouterr().out
     assert float(accuracy) > 60
-    trains = datasets.load("digits", limit_train=3, limit_test=3)
+    trains = datasets.load("digits", limit_train=200, limit_test=3)
     arrays = {
         f"{part}_{name}": getattr(one, name)
         for part, one in (("train", trains.train), ("test", trains.test))
