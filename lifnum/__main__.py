@@ -11,6 +11,7 @@ programs, each with --help:
   python -m lifnum.sweep              train one for every combination of methods, steps, seeds
   python -m lifnum.evaluate           trained networks under their own or other schemes
   python -m lifnum.simulate           one neuron by equations: spikes, error of a scheme, figure
+  python -m lifnum.audit              what a grid step does to a network of another framework
   python -m lifnum.analysis.training  draw runs: accuracy, loss and spikes over epochs
   python -m lifnum.analysis.study     summarise a folder of runs, as a table or one file
   python -m lifnum.analysis.figures   one figure of such a study, or of a single neuron

@@ -103,10 +103,11 @@ def add_data(parser, default):
     group = parser.add_argument_group("data")
     group.add_argument("--dataset", default=default, metavar="NAME",
                        help=f"{', '.join(DATASETS)}, or the path of an NPZ or HDF5 file of spike "
-                       f"trains (default: {default or 'that of the run'})")  # fmt: skip
+                       "trains or of a CSV file of numbers "
+                       f"(default: {default or 'that of the run'})")  # fmt: skip
     group.add_argument("--data-dir", metavar="DIR",
-                       help="folder of mnist/ and fashion-mnist/ (default: $LIFNUM_DATA, "
-                       "else data)")  # fmt: skip
+                       help="folder of mnist/, shd/ and so on (default: $LIFNUM_DATA, else "
+                       "data)")  # fmt: skip
     for name in ("limit_train", "limit_test"):
         fields.add(group, fields.options_of(Configuration)[name])
     return group

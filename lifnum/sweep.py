@@ -192,7 +192,7 @@ def check(jobs):
                 why = f"but {folder} is a file; accepted: a folder"
                 raise ValueError(f"output is {Path(job.path).parent}, {why}")
         preset = job.config.preset
-        key = preset.dataset, preset.window
+        key = preset.dataset, preset.window, preset.encoding, preset.label_column
         if key not in loaded:
             loaded[key] = job.config.data(job.data_dir)
         Trainer(replace(job.config, device="cpu"), loaded[key])

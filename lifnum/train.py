@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lifnum import fields, options
-from lifnum.data.datasets import DATASETS
+from lifnum.data.datasets import DATASETS, default_encoding
+from lifnum.data.encoding import ENCODERS, spellings
 from lifnum.errors import TraceError
 from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
@@ -21,9 +22,14 @@ from lifnum.runs.signals import Interrupted, Signals
 
 
 def _data_lines():
-    """What each data set is, for --help."""
+    """What each data set and encoding is, for --help."""
     lines = [f"  {name}: {source.help}" for name, source in DATASETS.items()]
-    return "\n".join(["data sets (samples for training and test):", *lines])
+    encoders = [
+        f"  {text}: {one.help}" + (f" (default: {one.number[2]:g})" if one.number else "")
+        for text, one in zip(spellings(), ENCODERS.values())
+    ]
+    heads = "data sets (samples for training and test):", "encodings (of values from 0 to 1):"
+    return "\n".join([heads[0], *lines, "", heads[1], *encoders])
 
 
 def _preset_lines():
@@ -71,12 +77,12 @@ def parser():
         epilog=f"{_data_lines()}\n\n{_preset_lines()}",
     )
     options.add_scheme(p)
-    options.add_data(p, "digits")
+    data = options.add_data(p, "digits")
     g = p.add_argument_group("network", "by default as the preset says")
     g.add_argument("--preset", metavar="NAME",
                    help=f"hyper-parameters: {', '.join(presets.PRESETS)} "
                    "(default: the data set's own)")  # fmt: skip
-    g = {"network": g, "training": p.add_argument_group("training", g.description)}
+    g = {"data": data, "network": g, "training": p.add_argument_group("training", g.description)}
     for one in fields.options_of(presets.Preset).values():
         fields.add(g[one.metadata["group"]], one)
         if one.name == "neuron":
@@ -120,7 +126,9 @@ def remarks(args):
     """Lines about options that do not do what they seem to, or were not given and matter."""
     lines = []
     own_times = args.dataset in DATASETS and not DATASETS[args.dataset].windowed
-    if args.window is not None and (own_times or is_file(args.dataset)):
+    if is_file(args.dataset):
+        own_times = default_encoding(args.dataset) is None
+    if args.window is not None and own_times and args.encoding is None:
         lines.append(
             f"window {args.window:g} has no effect: the input spikes of {args.dataset} "
             "have times of their own"

@@ -127,7 +127,7 @@ class Small:
             return
         if args.device != "cuda":
             train.config_of(args)  # as written
-        own = args.dataset.endswith((".npz", ".h5"))
+        own = args.dataset.endswith((".npz", ".h5", ".csv"))
         small = SMALL[2:] if own else SMALL
         hidden = [] if args.hidden else ["--hidden", "8"]
         succeed("lifnum.train", [*rest, *small, *hidden, "--device", "cpu"])
@@ -144,6 +144,9 @@ class Small:
 
     def lifnum_simulate(self, rest):
         succeed("lifnum.simulate", rest)
+
+    def lifnum_audit(self, rest):
+        succeed("lifnum.audit", [*rest, "--limit", "3"])
 
     def trace(self, path):
         """The path of a trace, a pattern of the shell for one included."""

@@ -11,14 +11,16 @@ from lifnum.spikes import SpikeTrains
 class Dataset(NamedTuple):
     """Labelled spike trains for training and for test.
 
+    Before they are encoded they are values, arrays (n, ...): uint8, or float64 from 0 to 1.
+
     Labels are int64 (n,), from 0 to n_classes - 1: label k stands for classes[k] where a user's
     labels are others, classes int64 (n_classes,), rising.
     """
 
     name: str
-    train: SpikeTrains
+    train: SpikeTrains | np.ndarray
     train_labels: np.ndarray
-    test: SpikeTrains
+    test: SpikeTrains | np.ndarray
     test_labels: np.ndarray
     n_classes: int
     classes: np.ndarray | None = None

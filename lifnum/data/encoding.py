@@ -1,26 +1,53 @@
-"""From images to spike times."""
+"""From values to spike times: the encoders, and their names on the command line."""
 
 import math
-import numbers
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
-from lifnum.compiler import parallel_kernel
+from lifnum.data.levels import checked, latency, threshold
+from lifnum.errors import _is_integer, _positive
 from lifnum.spikes import SpikeTrains
 
+__all__ = ["ENCODERS", "encoder", "latency", "poisson", "population", "shares", "threshold"]
 
-def latency(images, window=0.1, p_max=None):
-    """Each pixel spikes once, the brighter the earlier: t = window (1 - p / p_max) (BATS).
+# Bohte, Kok & La Poutre 2002: 1 / beta of the width; a neuron that would fire after this part of
+# the window does not
+_WIDTH, _LATEST = 1.0 / 1.5, 0.9
+
+_CHUNK = 1 << 21  # times at once: 16 MB
+
+
+def shares(images, p_max=None):
+    """The values divided by p_max, which by default is 255 for uint8, else 1: float64 (n, n_values)
+
+    Raises
+    ------
+    ValueError
+        Values outside [0, p_max] or not finite.
+    """
+    images, p_max = checked(images, p_max)
+    return images.reshape(len(images), math.prod(images.shape[1:])) / p_max
+
+
+def poisson(images, window=0.1, rate=100.0, seed=0, p_max=None):
+    """Each value is the rate of a Poisson process from 0 to the window, on no grid.
 
     Parameters
     ----------
     images : ndarray (n, ...)
-        Pixels from 0 to p_max; a pixel of 0 does not spike.
+        Values p from 0 to p_max.
     window : float
         Latest spike time, exclusive, in the unit of the time constants.
+    rate : float
+        Mean number of spikes of p_max in a time unit: that of p is rate p / p_max.
+    seed : int or sequence of int
+        The spikes are a function of it. Those of the first samples do not depend on how many
+        follow.
     p_max : float, optional
-        Brightest pixel; 255 for uint8, else 1, by default.
+        Largest value; 255 for uint8, else 1, by default.
 
     Returns
     -------
@@ -29,77 +56,149 @@ def latency(images, window=0.1, p_max=None):
     Raises
     ------
     ValueError
-        Pixels outside [0, p_max] or not finite; a window or p_max that is no finite number > 0.
+        Values outside [0, p_max] or not finite; a window, rate or p_max that is no finite
+        number > 0.
     """
     _positive("window", window)
-    levels, values, p_max = _levels(images, p_max)
-    return _sorted_by_level(levels, window * (1.0 - values / p_max), int(values[:1].sum() <= 0))
+    _positive("rate", rate)
+    parts = shares(images, p_max)
+    # the processes of a sample together are one, of their summed rate, whose spikes belong to a
+    # neuron with a probability that is its part of that
+    until = np.cumsum(parts, axis=1)
+    totals = until[:, -1] if until.shape[1] else np.zeros(len(parts))
+    for_counts, for_times, for_neurons = (
+        np.random.default_rng([*np.atleast_1d(seed), k]) for k in range(3)
+    )
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(for_counts.poisson(rate * window * totals), out=offsets[1:])
+    times, indices = for_times.random(offsets[-1]), np.empty(offsets[-1], np.int32)
+    times *= window
+    for sample, (first, last) in enumerate(pairwise(offsets)):
+        t, i = times[first:last], indices[first:last]
+        t.sort()
+        drawn = for_neurons.random(last - first) * totals[sample]
+        i[:] = np.searchsorted(until[sample], drawn, side="right")
+        if (t[1:] == t[:-1]).any():
+            order = np.lexsort((i, t))
+            t[:], i[:] = t[order], i[order]
+    return SpikeTrains._trusted(times, indices, offsets, parts.shape[1])
 
 
-def threshold(images, p_max=None):
-    """Pixels brighter than half of p_max spike at t = 0, the others never.
+def population(images, window=0.1, fields=8, p_max=None):
+    """Each value makes the neurons spike in whose Gaussian receptive fields it lies.
 
-    Parameters, result and errors as in `latency`.
+    Bohte, Kok & La Poutre 2002, Error-backpropagation in temporally encoded networks of spiking
+    neurons, Neurocomputing 48: of m fields over the range 0 to 1, field i has the centre
+    (i - 1/2) / (m - 2), i from 0 to m - 1, and the width 1 / (1.5 (m - 2)); its neuron spikes at
+    window (1 - g), where g is the field at the value, and not at all after 0.9 window. Times are
+    not rounded.
+
+    Parameters
+    ----------
+    images : ndarray (n, ...)
+        Values p from 0 to p_max, divided by it.
+    window : float
+        In the unit of the time constants.
+    fields : int
+        m, at least 3: neuron m k + i is field i of value k.
+    p_max : float, optional
+        Largest value; 255 for uint8, else 1, by default.
+
+    Returns
+    -------
+    SpikeTrains
+        Of m neurons a value.
+
+    Raises
+    ------
+    ValueError
+        Values outside [0, p_max] or not finite; a window or p_max that is no finite number > 0;
+        fewer fields than 3.
     """
-    levels, values, p_max = _levels(images, p_max)
-    return _sorted_by_level((values > p_max / 2).astype(np.uint8)[levels], np.zeros(2), 1)
+    _positive("window", window)
+    if not _is_integer(fields) or not 3 <= fields < 2**15:
+        raise ValueError(f"fields is {fields!r}; accepted: an integer from 3 to {2**15 - 1}")
+    parts = shares(images, p_max)
+    centres = (np.arange(fields) - 0.5) / (fields - 2)
+    width = _WIDTH / (fields - 2)
+    rows = max(1, _CHUNK // max(1, parts.shape[1] * fields))
+    chunks = [_once_each(np.empty((0, parts.shape[1] * fields)))]
+    for first in range(0, len(parts), rows):
+        apart = (parts[first : first + rows, :, None] - centres) / width
+        times = window * (1.0 - np.exp(-0.5 * apart**2))
+        times[times > _LATEST * window] = np.inf
+        chunks.append(_once_each(times.reshape(len(times), parts.shape[1] * fields)))
+    times, indices, counts = (np.concatenate(arrays) for arrays in zip(*chunks))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return SpikeTrains._trusted(times, indices, offsets, parts.shape[1] * fields)
 
 
-def _positive(name, value):
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0.0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+def _once_each(times):
+    """(times, indices, counts) of the spikes of neurons at these times (n, n_neurons) or inf."""
+    order = np.argsort(times, axis=1, kind="stable")
+    times = np.take_along_axis(times, order, axis=1)
+    spikes = np.isfinite(times)
+    return times[spikes], order[spikes].astype(np.int32), spikes.sum(axis=1)
 
 
-def _levels(images, p_max):
-    """Rank of each pixel (n, n_pixels) among the values it may have, and these, rising."""
-    images = np.asarray(images)
-    if images.ndim == 0 or images.dtype.kind not in "fiu":
-        raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}; accepted: numbers, (n, ...)"
-        )
-    if p_max is None:
-        p_max = 255 if images.dtype == np.uint8 else 1.0
-    _positive("p_max", p_max)
-    extremes = images.min(initial=0), images.max(initial=0)
-    if not (extremes[0] >= 0 and extremes[1] <= p_max):
-        raise ValueError(f"pixels go from {extremes[0]} to {extremes[1]}; accepted: 0 to {p_max}")
-    if images.dtype == np.uint8:
-        levels, values = images, np.arange(256.0)
-    else:
-        values, levels = np.unique(images, return_inverse=True)
-        levels, values = levels.astype(np.int64), values.astype(np.float64)
-    shape = len(images), math.prod(images.shape[1:])
-    return np.ascontiguousarray(levels).reshape(shape), values, float(p_max)
+class Encoder(NamedTuple):
+    """An encoder of the table."""
+
+    encode: Callable  # (values, window, seed[, number]) -> SpikeTrains; values uint8, or of 0 to 1
+    help: str
+    number: tuple | None = None  # type, name and default of the number behind the colon
 
 
-def _sorted_by_level(levels, times, lowest):
-    """Spike trains of pixels that spike at the times of their levels, the highest first.
+ENCODERS = {
+    "latency": Encoder(
+        lambda values, window, seed: latency(values, window),
+        "a value spikes once, the larger the earlier; 0 does not",
+    ),
+    "threshold": Encoder(
+        lambda values, window, seed: threshold(values),
+        "values above half of the largest spike at 0, the others never",
+    ),
+    "poisson": Encoder(
+        lambda values, window, seed, rate: poisson(values, window, rate, seed),
+        "a value is the rate of a Poisson process, RATE spikes a second for the largest",
+        (float, "RATE", 100.0),
+    ),
+    "population": Encoder(
+        lambda values, window, seed, fields: population(values, window, fields),
+        "a value is N neurons with Gaussian receptive fields, the nearer the earlier",
+        (int, "N", 8),
+    ),
+}
 
-    Pixels of levels below `lowest` do not spike.
+
+def spellings():
+    """The encoders as one types them: latency, poisson[:RATE]."""
+    return [name + (f"[:{one.number[1]}]" if one.number else "") for name, one in ENCODERS.items()]
+
+
+def encoder(text):
+    """The function (values, window, seed) that a text such as poisson or poisson:200 names.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a number that is none or that the encoder does not take.
     """
-    offsets = np.zeros(len(levels) + 1, np.int64)
-    np.cumsum(np.count_nonzero(levels >= lowest, axis=1), out=offsets[1:])
-    new_times, new_indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
-    _counting_sort(levels, times, lowest, offsets, new_times, new_indices)
-    return SpikeTrains._trusted(new_times, new_indices, offsets, levels.shape[1])
+    name, colon, typed = text.partition(":") if isinstance(text, str) else ("", "", "")
+    found = ENCODERS.get(name)
+    accepted = f"encoding is {text!r}; accepted: {', '.join(spellings())}"
+    if found is None or (colon and found.number is None):
+        raise ValueError(accepted)
+    if found.number is None:
+        return found.encode
+    kind, _, number = found.number
+    try:
+        number = kind(typed) if colon else number
+    except ValueError:
+        raise ValueError(accepted) from None
 
+    def encode(values, window, seed):
+        return found.encode(values, window, seed, number)
 
-@parallel_kernel
-def _counting_sort(levels, times, lowest, offsets, new_times, new_indices):
-    for sample in prange(len(levels)):
-        place = np.zeros(len(times), np.int64)
-        for level in levels[sample]:
-            if level >= lowest:
-                place[level] += 1
-        to = offsets[sample]
-        for level in range(len(times) - 1, lowest - 1, -1):
-            n = place[level]
-            place[level] = to
-            to += n
-        for pixel in range(levels.shape[1]):
-            level = levels[sample, pixel]
-            if level >= lowest:
-                to = place[level]
-                place[level] += 1
-                new_times[to], new_indices[to] = times[level], pixel
+    encode(np.zeros((0, 1)), 1.0, 0)  # refuses a number that is out of range
+    return encode

@@ -25,7 +25,7 @@ MAX_CLASSES = 1000
 MAX_UNPACKED, MAX_RATIO = 64 << 20, 100
 
 # what zipfile, NumPy and h5py raise on damaged files
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
+READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, IndexError,
                 AttributeError, SyntaxError, NotImplementedError, OverflowError, MemoryError,
                 zlib.error, struct.error, tokenize.TokenError, zipfile.BadZipFile)  # fmt: skip
 
@@ -45,61 +45,101 @@ def load_file(path):
         A missing or damaged file or array, or invalid spike trains; never runs code from it.
     """
     path = Path(path)
-    try:
-        if h5py.is_hdf5(path):
-            arrays = _read_hdf5(path)
-        elif zipfile.is_zipfile(path):
-            arrays = _read_npz(path)
-        else:
-            raise DataError(f"{path}: is neither NPZ nor HDF5")
-    except DataError:
-        raise
-    except _READ_ERRORS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: damaged or unreadable ({reason})") from None
-    parts = []
-    indices = [arrays[part, "indices"] for part in ("train", "test")]
-    n_neurons = 1 + max((int(i.max()) for i in indices if i.size), default=0)
-    for part in ("train", "test"):
-        times, index, offsets, labels = (
-            arrays[part, key] for key in ("times", "indices", "offsets", "labels")
-        )
-        try:
-            trains = SpikeTrains(times, index, offsets, n_neurons)
-        except ValueError as error:
-            raise DataError(f"{path}: {part}: {' '.join(str(error).split())}") from None
-        if labels.shape != (len(trains),) or labels.dtype.kind not in "iu":
-            raise DataError(
-                f"{path}: {part}: labels are {labels.dtype} of shape {labels.shape}; "
-                f"accepted: integers of shape ({len(trains)},)"
-            )
-        if labels.size and labels.max() >= 2**63:
-            raise DataError(f"{path}: {part}: a label is {labels.max()}; accepted: below 2^63")
-        parts += [trains, labels.astype(np.int64)]
-    classes = np.unique(np.concatenate(parts[1::2]))
+    arrays = _read(path, _keys(("train", "test")))
+    n_neurons = _n_neurons(arrays)
+    parts = [one for part in ("train", "test") for one in _part(path, part, arrays, n_neurons)]
+    return numbered(path, *parts)
+
+
+def numbered(path, train, train_labels, test, test_labels):
+    """The Dataset of a file whose labels are any integers: the distinct ones are the classes.
+
+    Raises
+    ------
+    DataError
+        There are more than `MAX_CLASSES`.
+    """
+    classes = np.unique(np.concatenate([train_labels, test_labels]))
     if len(classes) > MAX_CLASSES:
         raise DataError(
             f"{path}: has {len(classes)} distinct labels, from {classes[0]} to {classes[-1]}; "
             f"accepted: at most {MAX_CLASSES}"
         )
-    parts[1], parts[3] = (np.searchsorted(classes, labels) for labels in parts[1::2])
+    train_labels, test_labels = (np.searchsorted(classes, x) for x in (train_labels, test_labels))
     plain = (classes == np.arange(len(classes))).all()
-    return Dataset(path.stem, *parts, len(classes), None if plain else classes)
+    parts = train, train_labels, test, test_labels
+    return Dataset(Path(path).stem, *parts, len(classes), None if plain else classes)
 
 
-def _keys():
-    return list(product(("train", "test"), ("times", "indices", "offsets", "labels")))
+def load_spikes(path):
+    """(SpikeTrains, labels or None) of the part for test of a file as in `load_file`.
+
+    The part for training need not be there, nor the labels; these are as in the file, int64 (n,).
+
+    Raises
+    ------
+    DataError
+        As `load_file`.
+    """
+    path = Path(path)
+    arrays = _read(path, _keys(("test",)), {("test", "labels")})
+    return _part(path, "test", arrays, _n_neurons(arrays))
 
 
-def _read_npz(path):
+def _keys(parts):
+    return list(product(parts, ("times", "indices", "offsets", "labels")))
+
+
+def _read(path, keys, optional=frozenset()):
+    """The arrays of these keys that a file has, all but the optional ones."""
+    try:
+        if h5py.is_hdf5(path):
+            return _read_hdf5(path, keys, optional)
+        if zipfile.is_zipfile(path):
+            return _read_npz(path, keys, optional)
+        raise DataError(f"{path}: is neither NPZ nor HDF5")
+    except DataError:
+        raise
+    except READ_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: damaged or unreadable ({reason})") from None
+
+
+def _n_neurons(arrays):
+    indices = [array for (_, key), array in arrays.items() if key == "indices"]
+    return 1 + max((int(i.max()) for i in indices if i.size), default=0)
+
+
+def _part(path, part, arrays, n_neurons):
+    """[SpikeTrains, labels or None] of a part, checked."""
+    times, index, offsets = (arrays[part, key] for key in ("times", "indices", "offsets"))
+    try:
+        trains = SpikeTrains(times, index, offsets, n_neurons)
+    except ValueError as error:
+        raise DataError(f"{path}: {part}: {' '.join(str(error).split())}") from None
+    labels = arrays.get((part, "labels"))
+    if labels is None:
+        return [trains, None]
+    if labels.shape != (len(trains),) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {part}: labels are {labels.dtype} of shape {labels.shape}; "
+            f"accepted: integers of shape ({len(trains)},)"
+        )
+    if labels.size and labels.max() >= 2**63:
+        raise DataError(f"{path}: {part}: a label is {labels.max()}; accepted: below 2^63")
+    return [trains, labels.astype(np.int64)]
+
+
+def _read_npz(path, keys, optional):
     """Arrays of an NPZ file, each as large as its own header and the archive say alike."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
-        missing = [f"{part}_{key}" for part, key in _keys() if f"{part}_{key}.npy" not in infos]
-        if missing:
-            raise DataError(f"{path}: has no array {missing[0]}")
-        infos = {(part, key): infos[f"{part}_{key}.npy"] for part, key in _keys()}
+        infos = {(part, key): infos.get(f"{part}_{key}.npy") for part, key in keys}
+        for (part, key), info in infos.items():
+            if info is None and (part, key) not in optional:
+                raise DataError(f"{path}: has no array {part}_{key}")
+        infos = {key: info for key, info in infos.items() if info is not None}
         _check_size(path, sum(info.file_size for info in infos.values()))
         for (part, key), info in infos.items():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -129,10 +169,13 @@ def _check_size(path, size):
         raise DataError(f"{path}: claims to hold {size} bytes, more than spike trains would")
 
 
-def _read_hdf5(path):
+def _read_hdf5(path, keys, optional):
     arrays = {}
-    with _open_hdf5(path) as file:
-        items = {key: file.get("/".join(key)) for key in _keys()}
+    with open_hdf5(path) as file:
+        items = {key: file.get("/".join(key)) for key in keys}
+        items = {
+            key: item for key, item in items.items() if item is not None or key not in optional
+        }
         for (part, key), item in items.items():
             if not isinstance(item, h5py.Dataset):
                 raise DataError(f"{path}: has no array {part}/{key}")
@@ -152,7 +195,7 @@ def _read_hdf5(path):
     return arrays
 
 
-def _open_hdf5(path):
+def open_hdf5(path):
     """Open a user's file: one of the newest format as safely as a trace."""
     try:
         hdf5.Superblock(path)

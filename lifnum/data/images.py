@@ -2,14 +2,12 @@
 
 import gzip
 import hashlib
-import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from lifnum.data import encoding
 from lifnum.data.dataset import Dataset
+from lifnum.data.download import fetch, folder_of
 from lifnum.errors import DataError
 
 # IDX file -> dimensions; the SHA-256 of its content is below, and that of the distributed .gz
@@ -63,23 +61,18 @@ MIRRORS = {
 
 
 def mnist(window, seed, data_dir):
-    """MNIST, the brighter a pixel the earlier its spike."""
-    return _encoded("mnist", "mnist", data_dir, lambda part: encoding.latency(part, window))
+    """MNIST, as images."""
+    return Dataset("mnist", *read_images("mnist", data_dir), 10)
 
 
 def mnist_threshold(window, seed, data_dir):
-    """MNIST, bright pixels spike at 0."""
-    return _encoded("mnist-threshold", "mnist", data_dir, encoding.threshold)
+    """MNIST, as images of which bright pixels spike at 0."""
+    return Dataset("mnist-threshold", *read_images("mnist", data_dir), 10)
 
 
 def fashion_mnist(window, seed, data_dir):
-    """Fashion-MNIST, encoded as `mnist`."""
-    return _encoded(*["fashion-mnist"] * 2, data_dir, lambda part: encoding.latency(part, window))
-
-
-def _encoded(name, source, data_dir, encode):
-    train, train_labels, test, test_labels = read_images(source, data_dir)
-    return Dataset(name, encode(train), train_labels, encode(test), test_labels, 10)
+    """Fashion-MNIST, as images."""
+    return Dataset("fashion-mnist", *read_images("fashion-mnist", data_dir), 10)
 
 
 def read_images(name, data_dir=None):
@@ -90,8 +83,7 @@ def read_images(name, data_dir=None):
     DataError
         Files missing and not to be downloaded, or damaged.
     """
-    root = Path(data_dir or os.environ.get("LIFNUM_DATA") or "data")
-    folder = root / name
+    folder = folder_of(name, data_dir)
     missing = [file for file in _IDX_SIZES if _find(folder, file) is None]
     if missing:
         _fetch(name, folder, missing)
@@ -111,30 +103,13 @@ def _find(folder, file):
 
 
 def _fetch(name, folder, missing):
-    """Download files that are not there, trying the mirrors in turn."""
-    import pooch
-
-    for file in missing:
-        digest = _ARCHIVE_SHA256[name][list(_IDX_SIZES).index(file)]
-        for mirror in MIRRORS[name]:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                pooch.retrieve(
-                    f"{mirror}{file}.gz",
-                    known_hash=f"sha256:{digest}",
-                    fname=f"{file}.gz",
-                    path=folder,
-                    progressbar=True,
-                    downloader=None,
-                )
-                break
-            except (OSError, ValueError):  # no network, no such file, or another content
-                continue
-        else:
-            raise DataError(
-                f"{name}: sought {', '.join(missing)} (or .gz) in {folder}, and found no mirror "
-                "to download them from; give the folder above it by --data-dir or LIFNUM_DATA"
-            )
+    """Download files that are not there."""
+    digests = dict(zip(_IDX_SIZES, _ARCHIVE_SHA256[name]))
+    archives = {
+        f"{file}.gz": (f"sha256:{digests[file]}", [f"{one}{file}.gz" for one in MIRRORS[name]])
+        for file in missing
+    }
+    fetch(name, folder, archives, f"{', '.join(missing)} (or .gz)")
 
 
 def _read_idx(name, path, file):

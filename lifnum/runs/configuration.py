@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from lifnum import losses, model_layer
-from lifnum.data.datasets import DATASETS
+from lifnum.data.datasets import DATASETS, default_encoding
 from lifnum.data.datasets import load as load_data
+from lifnum.data.tables import is_table
 from lifnum.errors import TraceError, _is_integer
 from lifnum.fields import option, options_of, positive, whole
 from lifnum.files.hdf5 import one_line
@@ -67,7 +68,7 @@ def check_scheme(preset, scheme):
 
 
 def is_file(dataset):
-    """Whether a data set is a user's file of spike trains."""
+    """Whether a data set is a user's file."""
     return dataset not in DATASETS and Path(dataset).is_file()
 
 
@@ -196,8 +197,15 @@ class Configuration:
     def data(self, data_dir=None, name=None, **limits):
         """The data set, or another; limits are those of `datasets.load`, else the run's."""
         limits = {"limit_train": self.limit_train, "limit_test": self.limit_test} | limits
-        preset = self.preset
-        return load_data(name or preset.dataset, data_dir, preset.window, self.seed, **limits)
+        preset, other = self.preset, name is not None
+        name = name or preset.dataset
+        # of another data set only what it takes
+        encoding = preset.encoding if not other or default_encoding(name) else None
+        column = preset.label_column if not other or is_table(name) else None
+        return load_data(
+            name, data_dir, preset.window, self.seed, **limits, encoding=encoding,
+            label_column=column,
+        )  # fmt: skip
 
     def network(self, weights, device="cpu"):
         """The network with these weights."""

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from lifnum import losses
+from lifnum.data.encoding import encoder, spellings
 from lifnum.errors import _is_integer, _is_real, _positive
 from lifnum.fields import option, options_of, positive, whole
 from lifnum.neurons import models
@@ -19,6 +20,7 @@ from lifnum.scheme import Scheme
 
 network = partial(option, group="network")
 training = partial(option, group="training")
+data = partial(option, group="data")
 
 
 def _per_layer(text, *rest):
@@ -62,6 +64,14 @@ class Preset:
     weights: tuple = _per_layer("initial: uniform:LOW:HIGH or normal:MEAN:STD", "DIST:A:B", str)
     duration: float = network("simulated time of a sample", "S", float)
     window: float = network("latest input spike, exclusive", "S", float, 0.1)
+    encoding: str | None = data(
+        f"what makes spikes of values: {', '.join(spellings())} (default: the data set's own)",
+        "NAME",
+        default=None,
+    )
+    label_column: str | None = data(
+        "column of the labels of a CSV file (default: label, else the last)", "NAME", default=None
+    )
     epochs: int = training(None, "N", whole)
     batch_size: int = training("samples", "N", positive(int))
     optimizer: str = training("adam or sgd", "NAME", default="adam")
@@ -99,6 +109,8 @@ class Preset:
             raise ValueError(
                 f"validation_share is {self.validation_share!r}; accepted: at least 0, below 1"
             )
+        if self.encoding is not None:
+            encoder(self.encoding)
         if self.loss not in losses.LOSSES:
             raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(losses.LOSSES)}")
         options = losses.accepted_options(self.loss_options)
@@ -175,6 +187,22 @@ _MNIST = Preset(
     epochs=10,
 )
 
+_SPOKEN = Preset(
+    name="synthetic-shd",
+    dataset="synthetic-shd",
+    hidden=(256,),
+    theta=(0.4, 1.5),
+    tau_s=(0.02, 0.1),
+    tau=(0.2,),
+    max_spikes=(100, 100),
+    weights=(("uniform", -1.0, 1.0), ("uniform", -0.6, 1.0)),
+    duration=1.0,
+    window=1.0,
+    batch_size=20,
+    learning_rate=4e-3,
+    epochs=10,
+)
+
 PRESETS = {
     "mnist": _MNIST,
     "mnist-ttfs": replace(
@@ -206,7 +234,7 @@ PRESETS = {
         lr_decay_every=10,
         lr_floor=1e-4,
     ),
-    # the last two are tuned here
+    # what follows is tuned here
     "digits": replace(
         _MNIST,
         name="digits",
@@ -273,6 +301,10 @@ PRESETS = {
         loss_options={"target_true": 6.0, "target_false": 1.0},
         validation_share=0.1,
     ),
+    "synthetic-shd": _SPOKEN,
+    # as that; their files were not at hand
+    "shd": replace(_SPOKEN, name="shd", dataset="shd", duration=1.4),
+    "ssc": replace(_SPOKEN, name="ssc", dataset="ssc", duration=1.4),
 }
 
 
