@@ -127,15 +127,15 @@ def jobs_of(args, rest):
     ValueError
         A value that lifnum.train refuses, or two runs that one file name stands for.
     """
-    schemes = options.grid(args.methods, args.orders, args.dt, args.interpolation, args.gradient)
+    gradients = options.gradients_of(args)
+    schemes = options.grid(args.methods, args.orders, args.dt, args.interpolation, gradients)
     train_parser = train.parser()
     train_parser.prog = "python -m lifnum.sweep"
     jobs = {}
     for seed, dataset, scheme in product(args.seeds, args.datasets, schemes):
         chosen = {"dataset": dataset, "seed": seed}
         chosen |= {name: getattr(scheme, name) for name in options_of(Scheme)}
-        arguments = [f"--{name}={value}" for name, value in chosen.items() if value is not None]
-        arguments += rest
+        arguments = [*options.arguments(chosen), *rest]
         parsed = train_parser.parse_args(arguments)
         for name in ("resume", "overwrite", "parent"):
             if getattr(parsed, name):

@@ -2,8 +2,9 @@
 
 `out` brings its array module `out.xp`: the same lines run on NumPy's arrays and on the GPU's.
 A loss is a file here, with a frozen dataclass that has `__call__` and `predict`, and a line of
-`LOSSES`. Its fields are options of the command line (`fields.option`), or fields of the preset of
-the same name, such as the duration.
+`LOSSES`; one that is a function of spike counts n has `d_counts(out, labels)` too, dL/dn (batch,
+n_neurons), which the surrogate gradient needs. Its fields are options of the command line
+(`fields.option`), or fields of the preset of the same name, such as the duration.
 """
 
 from dataclasses import fields
@@ -42,6 +43,15 @@ def accepted_options(given):
     for name, one in known.items():
         one.metadata["check"](name, values[name])
     return values
+
+
+def check_gradient(name, gradient):
+    """Refuse the surrogate gradient for a loss that has no `d_counts`; ValueError."""
+    if gradient == "surrogate" and not hasattr(LOSSES[name], "d_counts"):
+        able = ", ".join(key for key, loss in LOSSES.items() if hasattr(loss, "d_counts"))
+        raise ValueError(
+            f"loss is {name!r}; accepted for gradient 'surrogate', which needs dL/dn: {able}"
+        )
 
 
 def build(preset):

@@ -28,13 +28,17 @@ class SpikeCount:
 
         ValueError for labels that are no output neurons, or not one for each sample.
         """
+        errors = self.d_counts(out, labels)
+        return 0.5 * (errors**2).sum(axis=1), out.spread(-errors)
+
+    def d_counts(self, out, labels):
+        """dL/dn = n - target (batch, n_neurons), float64; ValueError as above."""
         xp = out.xp
         labels = accepted_labels(labels, len(out), out.n_neurons, xp)
         counts = out.counts()
         targets = xp.full(counts.shape, self.target_false)
         targets[xp.arange(len(labels)), labels] = self.target_true
-        errors = targets - counts
-        return 0.5 * (errors**2).sum(axis=1), out.spread(errors)
+        return counts - targets
 
     def predict(self, out):
         """Class of each sample (batch,), int64: most spikes; -1 where the output is silent.

@@ -15,7 +15,7 @@ from lifnum.network import DEVICES, Network
 from lifnum.neurons.lif import Neuron
 from lifnum.runs import presets
 from lifnum.runs.presets import Preset
-from lifnum.scheme import Scheme, needs_grid
+from lifnum.scheme import SURROGATE_OPTIONS, Scheme, needs_grid
 
 DTYPES = ("float32", "float64")
 
@@ -33,7 +33,8 @@ def scheme_of(args):
     dt = args.dt
     if dt is None and needs_grid(args.method, args.interpolation):
         dt = DEFAULT_DT
-    scheme = Scheme(args.method, args.order, dt, args.interpolation, args.gradient)
+    surrogate = {name: getattr(args, name) for name in SURROGATE_OPTIONS}
+    scheme = Scheme(args.method, args.order, dt, args.interpolation, args.gradient, **surrogate)
     if dt is not None and scheme.gradients_coincide:
         raise ValueError(
             f"dt is {dt!r}; accepted: none where method is 'exact' and interpolation is 'dense', "
@@ -85,6 +86,7 @@ class Configuration:
         for name, accepted in (("dtype", DTYPES), ("device", DEVICES)):
             if getattr(self, name) not in accepted:
                 refuse(name, ", ".join(accepted))
+        losses.check_gradient(self.preset.loss, self.scheme.gradient)
 
     @classmethod
     def from_options(cls, args, device="cpu"):

@@ -112,7 +112,11 @@ class Trainer:
             on_host = self.net.device == "cpu"
             if on_host:
                 self._check_loss(values)
-            gradients = self.net.backward(d_times / len(rows))
+            if self.scheme.gradient == "surrogate":
+                d_counts = self.loss.d_counts(out, labels)
+                gradients = self.net.backward(counts=d_counts / len(rows))
+            else:
+                gradients = self.net.backward(d_times / len(rows))
             norms = [layer.gradient_norm for layer in self.net.layers]
             if not on_host:
                 values = to_host(values)  # waits for a GPU
