@@ -114,8 +114,8 @@ class Scheme:
             object.__setattr__(self, "gradient", default)
         one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
-            accepted = "piggyback or surrogate where interpolation is 'none'"
-            refuse("gradient", f"{accepted} (grid times are constants)")
+            why = "where interpolation is 'none' (grid times are constants), or surrogate"
+            refuse("gradient", f"piggyback {why}")
         if self.gradient == "surrogate" and self.interpolation != "none":
             why = f"where interpolation is {self.interpolation!r}"
             refuse("gradient", f"adjusted or piggyback {why}")

@@ -10,15 +10,24 @@ n_neurons), which the surrogate gradient needs. Its fields are options of the co
 from dataclasses import fields
 
 from lifnum.fields import initial, options_of
+from lifnum.losses.cross_entropy import CrossEntropy
+from lifnum.losses.first_spike import FirstSpike
 from lifnum.losses.labels import accepted_labels
+from lifnum.losses.rates import RatePenalty
+from lifnum.losses.regression import CountValue, TimeValue
 from lifnum.losses.spike_count import SpikeCount
 from lifnum.losses.ttfs import TimeToFirstSpike
+from lifnum.losses.van_rossum import VanRossum
 
-__all__ = ["LOSSES", "SpikeCount", "TimeToFirstSpike", "accepted_labels"]
+__all__ = ["LOSSES", "CountValue", "CrossEntropy", "FirstSpike", "RatePenalty", "SpikeCount",
+           "TimeToFirstSpike", "TimeValue", "VanRossum", "accepted_labels"]  # fmt: skip
 
 LOSSES = {
     "spike-count": SpikeCount,
     "ttfs": TimeToFirstSpike,
+    "cross-entropy": CrossEntropy,
+    "first-spike": FirstSpike,
+    "van-rossum": VanRossum,
 }
 
 

@@ -87,6 +87,9 @@ class Configuration:
             if getattr(self, name) not in accepted:
                 refuse(name, ", ".join(accepted))
         losses.check_gradient(self.preset.loss, self.scheme.gradient)
+        for name in ("rate_penalty", "revive"):
+            if self.device != "cpu" and getattr(self.preset, name) > 0.0:
+                refuse("device", f"cpu where {name} is not 0")
 
     @classmethod
     def from_options(cls, args, device="cpu"):
