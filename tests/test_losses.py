@@ -226,7 +226,8 @@ def trained(*arguments):
     ("cross-entropy", []),
     ("cross-entropy", ["--interpolation", "none", "--gradient", "surrogate"]),
     ("first-spike", ["--tau-softmax", "0.02", "--late-weight", "0.01"]),
-    ("van-rossum", ["--tau-rossum", "0.05", "--target-true", "6"]),
+    ("van-rossum", ["--tau-rossum", "1", "--target-true", "8", "--target-false", "2",
+                    "--limit-train", "400"]),
 ])  # fmt: skip
 def test_every_loss_trains_from_the_command_line(in_tmp, name, arguments):
     config, epochs = trained("--loss", name, *arguments)
@@ -274,7 +275,7 @@ def test_silent_neurons_are_revived_where_it_is_asked_for(in_tmp):
 
 def test_only_neurons_that_were_silent_in_all_samples_are_nudged(in_tmp):
     changes = {"revive": 0.125, "learning_rate": 1e-30, "hidden": (30,)}
-    preset = presets.resolve("digits", changes | {"weights": (("uniform", -0.3, 0.05),) * 2})
+    preset = presets.resolve("digits", changes | {"weights": (("uniform", -0.5, 0.4),) * 2})
     config = Configuration(preset, configuration.Scheme(), dtype="float64")
     trainer = Trainer(config, config.data())
     before = [w.copy() for w in trainer.net.weights]

@@ -16,15 +16,16 @@ class VanRossum:
 
     f and g are a neuron's spikes and its target spikes, each as e^(-(t - t_k) / tau) from t_k on: a
     spike too many, or too few, adds 1/2. Spikes and targets at the same time cancel, and pass no
-    gradient to each other. A silent neuron costs half its target spikes, and their pairs, and has
-    no spike that could get a gradient. The loss is no function of spike counts.
+    gradient to each other. A silent neuron costs what its target spikes are apart from none, and
+    has no spike that could get a gradient. Spikes further apart than tau hardly see each other: a
+    short tau tells times, a long one counts. The loss is no function of spike counts.
 
     For classes the targets are regular trains over the duration: of target_true spikes for the
     label's neuron, of target_false for the others, rounded.
     """
 
     tau_rossum: float = option(
-        "time constant of the filter of van-rossum", "S", float, initial=0.02, check=finite_positive
+        "time constant of the filter of van-rossum", "S", float, initial=0.2, check=finite_positive
     )
     duration: float
     target_true: float = wanted_true()
