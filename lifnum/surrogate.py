@@ -46,11 +46,11 @@ def backward(layer, scheme, d_counts, above, is_first):
     n_padded = w.shape[1]
     width = tiles.tile_width(n_padded, kernels.TILE)
     n_tiles = -(-n_padded // width) if width else 0
-    rows = (0 if is_first else batch) * d.n_grid * n_padded + 4 * d.n_grid * width
-    if rows * w.itemsize > MAX_TABLE_BYTES:
+    room = ((0 if is_first else batch) * n_padded + 4 * width) * d.n_grid * w.itemsize
+    if room > MAX_TABLE_BYTES:
         raise ValueError(
-            f"dt {d.dt:g} with a batch of {batch} needs {rows} adjoints of {n_padded} neurons; "
-            f"accepted: at most {MAX_TABLE_BYTES / w.itemsize:.0f}"
+            f"dt {d.dt:g} with a batch of {batch} needs {room:.3g} bytes for the adjoint of "
+            f"{n_padded} neurons; accepted: at most {MAX_TABLE_BYTES:.0f}"
         )
     grid = _grid(d, scheme)
     terms = _terms(layer, d_counts, above, n_tiles, n_padded, 0 if is_first else batch)

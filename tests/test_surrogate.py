@@ -7,7 +7,18 @@ import naive_surrogate
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, SpikeTrains, losses, options, sweep, train
+from lifnum import (
+    Network,
+    Neuron,
+    Scheme,
+    SpikeTrains,
+    evaluate,
+    losses,
+    options,
+    sweep,
+    train,
+)
+from lifnum.files import transfers
 from lifnum.files.reader import Trace
 from lifnum.runs import configuration
 
@@ -149,6 +160,42 @@ def test_a_silent_layer_passes_a_gradient():
     found = net.backward(counts=-np.ones((4, 5)))
     assert_close(found, problem.oracle([np.zeros((4, 20)), -np.ones((4, 5))])[1], 1e-10)
     assert (found[1] <= 0.0).all() and all(np.abs(g).max() > 1e-6 for g in found)
+
+
+@pytest.mark.parametrize(("sizes", "batch"), [((7, 20, 5), 0), ((7, 0, 5), 3), ((0, 4, 5), 3)])
+def test_nothing_has_no_gradient(sizes, batch):
+    problem = Problem(6, surrogate(), sizes, 0)
+    empty = SpikeTrains.from_samples([([], [])] * batch, sizes[0])
+    net = problem.network()
+    net.forward(empty)
+    found = net.backward(counts=np.ones((batch, 5)))
+    assert [g.shape for g in found] == [w.shape for w in problem.weights]
+    assert all((g == 0.0).all() for g in found)
+
+
+def test_a_step_longer_than_the_duration_is_the_duration():
+    problem = Problem(13, surrogate("exact", dt=5.0))
+    net = problem.network()
+    net.forward(problem.spikes)
+    problem.scheme = surrogate("exact", dt=DURATION)
+    found = net.backward(counts=problem.d_counts[-1])
+    expected = problem.oracle(problem.only_output())[1]
+    assert np.abs(expected[0]).max() == 0.0 == np.abs(found[0]).max()
+    net.backward(counts=problem.d_counts[-1], hidden={0: problem.d_counts[0]})
+    expected = problem.oracle(problem.d_counts)[1]
+    found = net.backward(counts=problem.d_counts[-1], hidden={0: problem.d_counts[0]})
+    assert_close(found, expected, 1e-10)
+
+
+def test_more_steps_than_memory_holds_are_refused_in_one_line(monkeypatch):
+    from lifnum import surrogate as module
+
+    problem = Problem(14, surrogate())
+    net = problem.network()
+    net.forward(problem.spikes)
+    monkeypatch.setattr(module, "MAX_TABLE_BYTES", 1e4)
+    with pytest.raises(ValueError, match=r"dt 0\.1 with a batch of 4 needs .* accepted: at"):
+        net.backward(counts=problem.d_counts[-1])
 
 
 def test_bits_do_not_depend_on_threads():
@@ -323,6 +370,10 @@ def test_a_run_trains_with_the_surrogate_that_its_options_name(in_tmp):
     assert expected.label == "exact-dt0.005-none-surrogate-arctan-slope3-reset"
     assert losses_of_epochs[1] < losses_of_epochs[0]
     assert configuration.load("a.h5").scheme == expected
+    more = ["--interpolation", "none", "dense", "--gradients", "10", "--output", "t.h5"]
+    assert options.run("lifnum.evaluate", evaluate.main, ["a.h5"]) == 0
+    assert options.run("lifnum.evaluate", evaluate.main, ["a.h5", *more]) == 0
+    assert len(transfers.read_transfer("t.h5").schemes["accuracy"]) == 2
 
 
 def test_a_sweep_has_every_gradient_that_there_is_from_the_same_weights(in_tmp, refusal):

@@ -21,7 +21,7 @@ from lifnum.files.hdf5 import one_line
 from lifnum.files.reader import Trace
 from lifnum.files.trace import ADDED, EPOCHS
 from lifnum.runs.configuration import Configuration
-from lifnum.scheme import Scheme
+from lifnum.scheme import SURROGATE_OPTIONS, Scheme
 
 SCHEMA = 1
 
@@ -293,6 +293,11 @@ def _read_trace(trace):
     try:
         scheme = Scheme(**config["scheme"])
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
+        # surrogates that are not the usual one are another study
+        row["options"] |= {
+            f"scheme.{name}": json.dumps(value) for name, value in config["scheme"].items()
+            if name in SURROGATE_OPTIONS and value != SURROGATE_OPTIONS[name]
+        }  # fmt: skip
         row |= transfers.scheme_key(scheme) | {
             "gradient": scheme.gradient,
             "workers": int(header.get("workers", 1)),
