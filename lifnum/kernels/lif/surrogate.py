@@ -243,7 +243,7 @@ def _back(d, grid, inputs, steps, terms, gradient, part, at, room):
             row = at.first + step - at.begin
             first = steps.stop[row - 1] if step > at.begin else at.first_input
             for k in range(first, steps.stop[row]):
-                collect_row(d_w, inputs.indices[k], at.low, lam, 0, fresh)
+                collect_row(d_w, inputs.indices[k], at.low, lam, np.int64(0), fresh)
         step -= 1
 
 
