@@ -19,7 +19,8 @@ def option(text, metavar=None, type=str, default=MISSING, **more):
     more : dict
         `shown`: what the help says of the default; `flags`: further names; `initial`: the value
         where neither a preset nor the user says one, if it is not the default; `check`: what
-        raises ValueError for (name, value); other arguments of add_argument.
+        raises ValueError for (name, value); `switch`: True where the flag itself means True;
+        other arguments of add_argument.
     """
     return field(default=default, metadata={"help": text, "metavar": metavar, "type": type, **more})
 
@@ -51,6 +52,10 @@ def add(group, one, name=None, **changes):
     if found.get("shown") is not None:
         found["help"] += f" (default: {found['shown']})"
     flags = [f"--{(name or one.name).replace('_', '-')}", *found.get("flags", ())]
+    if found.get("switch"):
+        group.add_argument(*flags, action="store_true", default=found.get("default"),
+                           help=found["help"])  # fmt: skip
+        return
     group.add_argument(*flags, **{key: found[key] for key in _ARGUMENTS if key in found})
 
 

@@ -39,6 +39,8 @@ def check_scheme(scheme, model):
         raise ValueError(
             f"method is {scheme.method!r} for {name}: {why}; accepted: {', '.join(METHODS)}"
         )
+    if scheme.gradient == "surrogate":
+        raise ValueError(f"gradient is 'surrogate' for {name}; accepted: adjusted, piggyback")
     if model.refractory > 0.0:
         raise ValueError(f"refractory is {model.refractory!r} for {name}; accepted: 0")
 

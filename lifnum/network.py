@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 
+from lifnum import derivatives, surrogate
 from lifnum.cuda.device import require as require_gpu
-from lifnum.cuda.device import to_device, to_host
+from lifnum.cuda.device import to_host
 from lifnum.errors import SimulationError, _is_integer, _positive
 from lifnum.layer import Layer
 from lifnum.model_layer import ModelLayer
@@ -74,6 +75,8 @@ class Network:
             )
         self._scheme, self._duration, self._device = scheme, float(duration), device
         self._ready = False  # whether there is a forward pass for backward
+        if device == "cuda" and scheme.gradient == "surrogate":
+            raise ValueError(f"device is {device!r}; accepted: 'cpu' for gradient 'surrogate'")
         if device == "cuda" and any(isinstance(neuron, Model) for _, neuron in layers):
             raise ValueError(f"device is {device!r}; accepted: 'cpu' for a Model")
         kind = self._device_layer(device)
@@ -211,7 +214,9 @@ class Network:
                 raise SimulationError(f"layer {k}, {error}") from None
         return spikes
 
-    def backward(self, d_times, input_gradient=False, *, gradient=None):
+    def backward(
+        self, d_times=None, input_gradient=False, *, counts=None, hidden=None, gradient=None
+    ):
         """Gradients of a loss after `forward`, summed over the batch; may be asked for again.
 
         Spikes and currents are those of the last forward pass, weights those of now: it is the
@@ -224,7 +229,13 @@ class Network:
             dL/dt for each of the times of the last layer's spikes, finite. (Of what lies on a GPU
             that is not checked, and shows in the gradient_norm.)
         input_gradient : bool
-            Ask for the derivatives by the input spike times too.
+            Ask for the derivatives by the input spike times too; a surrogate gradient has none.
+        counts : array_like (batch, n_post), float64
+            Instead of d_times, under the gradient surrogate: dL/dn for each spike count of the
+            last layer, finite.
+        hidden : dict, optional
+            {k: derivatives} by the spikes of layer k itself, besides those through the layers
+            above: dL/dt of ``net.layers[k].spikes.times``, or dL/dn under surrogate. On the CPU.
         gradient : {"adjusted", "piggyback"}, optional
             The adjoint to run; that of the scheme by default. `adjusted` under a scheme of
             `piggyback` simulates once more, for what the forward pass did not keep.
@@ -238,17 +249,33 @@ class Network:
         Raises
         ------
         ValueError
-            There is no forward pass, or the last one failed; d_times of another length than the
-            output, no numbers, or not finite; the weights were changed; a gradient that there is
-            not, or not under this interpolation.
+            There is no forward pass, or the last one failed; d_times or counts where the other is
+            needed, of another length than the output, no numbers, or not finite; the weights were
+            changed; a gradient that there is not, or not under this interpolation.
         """
         adjoint = self.scheme.adjoint(gradient)
         if not self._ready:
             raise ValueError("there is no forward pass that succeeded; run forward before backward")
-        d_times = self._accepted_d_times(d_times)
+        hidden = derivatives.accepted_hidden(hidden, len(self.layers))
+        if hidden and self.device != "cpu":
+            raise ValueError(f"device is {self.device!r}; accepted: 'cpu' where hidden is given")
+        derivatives.require_one(adjoint, d_times, counts, input_gradient)
+        backward = self._backward_counts if adjoint == "surrogate" else self._backward_times
+        return backward(d_times if counts is None else counts, hidden, adjoint, input_gradient)
+
+    def _backward_times(self, d_times, hidden, adjoint, input_gradient):
+        """`backward` of adjusted and piggyback."""
+        last, on_device = self.layers[-1].spikes, self.device != "cpu"
+        d_times = derivatives.accepted_d_times(d_times, last, on_device)
+        more = {
+            k: derivatives.accepted_d_times(d, self.layers[k].spikes, name=f"hidden[{k}]")
+            for k, d in hidden.items()
+        }
         self._ready = False  # until it is known that nothing happened to the forward pass
         gradients = []
         for k in range(len(self.layers) - 1, -1, -1):
+            if k in more:
+                d_times = d_times + more[k]
             d_w, d_times = self.layers[k].backward(d_times, adjoint, input_gradient or k > 0)
             gradients.append(d_w)
         gradients.reverse()
@@ -258,28 +285,20 @@ class Network:
             d_times = to_host(d_times) if input_gradient else None
         return (gradients, d_times) if input_gradient else gradients
 
-    def _accepted_d_times(self, d_times):
-        """dL/dt of the output's spikes where the network runs, or a ValueError."""
-        last = self.layers[-1]
-        on_host = last.spikes.xp is np
-        d_times = np.asarray(d_times) if on_host else to_device(d_times)
-        n = len(last.spikes.times)
-        if d_times.shape != (n,) or (n and d_times.dtype.kind not in "fiu"):
-            raise ValueError(
-                f"d_times are {d_times.dtype} of shape {d_times.shape}; "
-                f"accepted: numbers of shape ({n},), one for each spike of the output"
-            )
-        if on_host:
-            d_times = np.require(d_times, np.float64, ("C", "A", "W"))
-            finite = np.isfinite(d_times)
-            if not finite.all():
-                bad = np.flatnonzero(~finite)
-                raise ValueError(
-                    f"d_times[{bad[0]}] is {d_times[bad[0]]}; accepted: finite numbers"
-                )
-        if self.device != "cpu":
-            d_times = to_device(d_times).astype(np.float64, copy=False)
-        return d_times
+    def _backward_counts(self, counts, hidden, *_):
+        """`backward` of surrogate."""
+        d_counts = [np.zeros((len(one.spikes), one.shape[1])) for one in self.layers]
+        d_counts[-1] = derivatives.accepted_counts(counts, self.layers[-1].spikes)
+        for k, d in hidden.items():
+            d_counts[k] += derivatives.accepted_counts(d, self.layers[k].spikes, f"hidden[{k}]")
+        self._ready = False
+        gradients, above = [], None
+        for k in range(len(self.layers) - 1, -1, -1):
+            d_w, above = surrogate.backward(self.layers[k], self.scheme, d_counts[k], above, k == 0)
+            gradients.append(d_w)
+        gradients.reverse()
+        self._ready = True
+        return gradients
 
     def place(self, spikes):
         """The SpikeTrains where the network runs: `forward` returns from there what it gets there.

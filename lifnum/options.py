@@ -21,7 +21,7 @@ from lifnum.fields import positive, whole
 from lifnum.files.hdf5 import one_line
 from lifnum.network import DEVICES
 from lifnum.runs.configuration import DEFAULT_DT, Configuration, scheme_of
-from lifnum.scheme import Scheme, needs_grid
+from lifnum.scheme import SURROGATE_OPTIONS, Scheme, needs_grid
 
 # what other programs ask for here
 __all__ = ["DEFAULT_DT", "positive", "scheme_of", "whole"]
@@ -60,43 +60,95 @@ def add_scheme(parser):
              "gradient": "adjusted; piggyback with --interpolation none"}  # fmt: skip
     for name, one in fields.options_of(Scheme).items():
         # what is not given, is as the preset says
-        fields.add(group, one, default=None, shown=shown.get(name, one.default))
+        default = shown.get(name, one.metadata.get("shown", one.default))
+        fields.add(group, one, default=None, shown=default)
 
 
 def add_grid(parser, default, gradients=False):
     """Lists of what `add_scheme` takes one of, for `grid`; `default` says what else holds."""
+    more = "; slopes belong to surrogate, that to none" if gradients else ""
     group = parser.add_argument_group(
         "grid", "every combination of these that there is: orders belong to ps; exact has no grid\n"
-        f"step, unless with interpolation none; none has no adjusted gradient (default: {default})",
+        f"step, unless with interpolation none; none has no adjusted gradient{more}\n"
+        f"(default: {default})",
     )  # fmt: skip
     plural = {"method": "methods", "order": "orders"}
     for name, one in fields.options_of(Scheme).items():
-        if gradients or name != "gradient":
+        if gradients or name not in ("gradient", *SURROGATE_OPTIONS):
             fields.add(group, one, plural.get(name, name), nargs="+")
     return group
 
 
-def grid(methods, orders, dts, interpolations, gradients=(None,)):
-    """Schemes of the combinations of lists, each once; see `add_grid` for what is left out.
+def gradients_of(args):
+    """The gradients of `grid`, as arguments of Scheme, of the options of `add_grid`.
 
     Raises
     ------
     ValueError
-        An unknown name, ps without orders or orders without ps, a number out of its range.
+        Options of surrogate where that is not among the gradients.
+    """
+    given = {name: getattr(args, name) for name in SURROGATE_OPTIONS}
+    gradients = args.gradient or [None]
+    if "surrogate" not in gradients:
+        for name, values in given.items():
+            if values:
+                raise ValueError(
+                    f"{name} is {values}; accepted: none where surrogate is not among the gradients"
+                )
+    found = []
+    for gradient in gradients:
+        if gradient != "surrogate":
+            found.append({"gradient": gradient})
+            continue
+        lists = [given["surrogate"] or ["fast-sigmoid"], given["slope"] or [None]]
+        for name, slope in product(*lists):
+            found.append({"gradient": gradient, "surrogate": name, "slope": slope,
+                          "reset_gradient": bool(given["reset_gradient"])})  # fmt: skip
+    return found
+
+
+def grid(methods, orders, dts, interpolations, gradients=({},)):
+    """Schemes of the combinations of lists, each once; see `add_grid` for what is left out.
+
+    gradients: arguments of Scheme, as `gradients_of` gives.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, ps without orders or orders without ps, a number out of its range, or no
+        combination that there is.
     """
     if orders and "ps" not in methods:
         raise ValueError(f"orders are {orders}; accepted: none where ps is not among the methods")
     schemes = {}
     for method, interpolation, gradient in product(methods, interpolations, gradients):
-        if interpolation == "none" and gradient == "adjusted":
-            gradient = None
+        kind = gradient.get("gradient")
+        if kind == "surrogate" and interpolation != "none":
+            continue
+        if kind == "adjusted" and interpolation == "none":
+            gradient = {}
         for order in (orders or (None,)) if method == "ps" else (None,):
             for dt in dts if needs_grid(method, interpolation) else (None,):
-                scheme = Scheme(method, order, dt, interpolation, gradient)
+                scheme = Scheme(method, order, dt, interpolation, **gradient)
                 if scheme.gradients_coincide:  # one of them, then
-                    scheme = replace(scheme, gradient=gradients[0])
+                    first = next(g for g in gradients if g.get("gradient") != "surrogate")
+                    scheme = replace(scheme, **{"gradient": None} | first)
                 schemes[scheme] = None
+    if not schemes:
+        raise ValueError(
+            f"interpolation is {interpolations}; accepted: none among them for gradient 'surrogate'"
+        )
     return list(schemes)
+
+
+def arguments(values):
+    """The command line that says these values, by name of the option; None is not said."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in values.items()}
+    return [
+        flag if value is True else f"{flag}={value}"
+        for flag, value in given.items()
+        if value is not None and value is not False
+    ]
 
 
 def add_data(parser, default):

@@ -13,10 +13,15 @@ from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods import propagators
 from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
+from lifnum.methods.surrogates import SURROGATES
 from lifnum.methods.tableau import RungeKutta
 from lifnum.neurons.model import Model
 
-GRADIENTS = ("adjusted", "piggyback")
+ADJOINTS = ("adjusted", "piggyback")  # of spike times
+
+GRADIENTS = (*ADJOINTS, "surrogate")
+
+SURROGATE_OPTIONS = {"surrogate": "fast-sigmoid", "slope": None, "reset_gradient": False}
 
 
 def needs_grid(method, interpolation):
@@ -40,9 +45,11 @@ class Scheme:
     interpolation : {"dense", "linear", "none"}
         Spike times at the root of the method's dense output, on the chord of the step, or
         rounded to the grid.
-    gradient : {"adjusted", "piggyback"}, optional
-        The exact adjoint of the computation, or the analytical adjoint on the numerical
-        trajectory. Default: adjusted; piggyback where interpolation is none.
+    gradient : {"adjusted", "piggyback", "surrogate"}, optional
+        The exact adjoint of the computation; the analytical adjoint on the numerical trajectory;
+        or, where interpolation is none, backpropagation through the grid with a smooth derivative
+        in place of a spike's, for layers of Neuron. Default: adjusted; piggyback where
+        interpolation is none.
     tolerance : float, optional
         Instead of an order of ps, for models: each step of each neuron takes as many terms as
         this relative size of the last two needs. At least 4 eps.
@@ -50,11 +57,19 @@ class Scheme:
         What a model's neuron does under interpolation none that is still above its threshold
         after a spike: spike at the next grid point; at once as often as resets fit; or be silent
         until it has been below.
+    surrogate : {"fast-sigmoid", "arctan"}
+        What stands in for dS/du under the surrogate gradient: (1/theta) phi((u - theta)/theta)
+        with phi(x) = 1/(1 + k |x|)^2, or (k/2)/(1 + (pi x k/2)^2).
+    slope : float, optional
+        k, by default 25 for fast-sigmoid and 2 for arctan.
+    reset_gradient : bool
+        Whether the reset after a spike passes a surrogate gradient.
 
     Raises
     ------
     ValueError
-        An unknown name, a missing or superfluous order or dt, or adjusted with none.
+        An unknown name, a missing or superfluous order or dt, adjusted with none, surrogate with
+        another interpolation, or what only surrogate takes without it.
     """
 
     method: str | RungeKutta = option(  # noqa: RUF009
@@ -67,9 +82,20 @@ class Scheme:
     interpolation: str = option(
         f"spike times inside a step: {', '.join(INTERPOLATIONS)}", "NAME", default="dense"
     )
-    gradient: str | None = option(" or ".join(GRADIENTS), "NAME", default=None)
+    gradient: str | None = option(", ".join(GRADIENTS), "NAME", default=None)
     tolerance: float | None = None
     overshoot: str = "again"
+    surrogate: str = option(
+        f"derivative of a spike in the gradient surrogate: {', '.join(SURROGATES)}", "NAME",
+        default="fast-sigmoid",
+    )  # fmt: skip
+    slope: float | None = option(
+        "of the surrogate", "K", float, None,
+        shown=", ".join(f"{name} {slope:g}" for name, (_, slope) in SURROGATES.items()),
+    )  # fmt: skip
+    reset_gradient: bool = option(
+        "the reset after a spike passes a surrogate gradient", type=None, default=False, switch=True
+    )
 
     def __post_init__(self):
         def refuse(name, accepted):
@@ -88,7 +114,12 @@ class Scheme:
             object.__setattr__(self, "gradient", default)
         one_of("gradient", GRADIENTS)
         if self.gradient == "adjusted" and self.interpolation == "none":
-            refuse("gradient", "piggyback where interpolation is 'none' (grid times are constants)")
+            why = "where interpolation is 'none' (grid times are constants), or surrogate"
+            refuse("gradient", f"piggyback {why}")
+        if self.gradient == "surrogate" and self.interpolation != "none":
+            why = f"where interpolation is {self.interpolation!r}"
+            refuse("gradient", f"adjusted or piggyback {why}")
+        self._check_surrogate(refuse, one_of)
         own_series = None if tableau else propagators.series_order(self.method, 0) or None
         if self.overshoot not in OVERSHOOTS:
             refuse("overshoot", ", ".join(OVERSHOOTS))
@@ -111,12 +142,33 @@ class Scheme:
             why = "where interpolation is 'none'" if gridless else f"for method {self.method!r}"
             refuse("dt", f"a finite number > 0 {why}")
 
+    def _check_surrogate(self, refuse, one_of):
+        """Refuse what is no surrogate, and options of one where there is none."""
+        one_of("surrogate", SURROGATES)
+        if self.slope is not None:
+            _positive("slope", self.slope)
+        if not isinstance(self.reset_gradient, bool):
+            refuse("reset_gradient", "True or False")
+        for name, default in SURROGATE_OPTIONS.items():
+            if self.gradient != "surrogate" and getattr(self, name) != default:
+                refuse(name, f"{default!r} beside gradient {self.gradient!r}")
+
+    @property
+    def surrogate_slope(self):
+        """The slope k of the surrogate: the one given, or its default."""
+        return float(SURROGATES[self.surrogate][1] if self.slope is None else self.slope)
+
     def adjoint(self, gradient=None):
         """The adjoint that computes a gradient, by default the scheme's own.
 
         On an exact trajectory with exact spike times both are the same, and it is piggyback, which
-        needs no states. ValueError for a gradient that `Scheme` refuses.
+        needs no states. ValueError for a gradient that `Scheme` refuses, and for surrogate beside
+        another.
         """
+        if gradient not in (None, self.gradient) and "surrogate" in (gradient, self.gradient):
+            raise ValueError(
+                f"gradient is {gradient!r}; accepted: {self.gradient!r}, that of the forward pass"
+            )
         chosen = self if gradient is None else replace(self, gradient=gradient)
         return "piggyback" if self.gradients_coincide else chosen.gradient
 
@@ -142,6 +194,11 @@ class Scheme:
             parts.append("piggyback")
         if self.overshoot != "again":
             parts.append(self.overshoot)
+        if self.gradient == "surrogate":
+            parts.append("surrogate")
+            parts += [self.surrogate] if self.surrogate != "fast-sigmoid" else []
+            parts += [f"slope{self.slope:g}"] if self.slope is not None else []
+            parts += ["reset"] if self.reset_gradient else []
         return "-".join(parts)
 
     @property

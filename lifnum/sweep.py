@@ -133,19 +133,14 @@ def jobs_of(args, rest):
     jobs = {}
     for seed, dataset, neuron in product(args.seeds, args.datasets, args.neurons or [None]):
         common = {"dataset": dataset, "seed": seed, "neuron": neuron}
-        for scheme in _schemes(args, train_parser.parse_args([*_typed(common), *rest])):
+        for scheme in _schemes(args, train_parser.parse_args([*options.arguments(common), *rest])):
             chosen = common | {name: getattr(scheme, name) for name in options_of(Scheme)}
-            job = _job(args, train_parser, [*_typed(chosen), *rest])
+            job = _job(args, train_parser, [*options.arguments(chosen), *rest])
             if jobs.setdefault(job.path, job).config != job.config:
                 raise ValueError(
                     f"{job.path} would stand for two runs; accepted: one sweep for each"
                 )
     return list(jobs.values())
-
-
-def _typed(values):
-    """Options of lifnum.train that say these values."""
-    return [f"--{name}={value}" for name, value in values.items() if value is not None]
 
 
 def _schemes(args, parsed):
@@ -156,7 +151,7 @@ def _schemes(args, parsed):
         orders = [own.order]
     dts = args.dt or [own.dt or options.DEFAULT_DT]
     interpolations = args.interpolation or [own.interpolation]
-    return options.grid(methods, orders, dts, interpolations, args.gradient or [None])
+    return options.grid(methods, orders, dts, interpolations, options.gradients_of(args))
 
 
 def _job(args, train_parser, arguments):

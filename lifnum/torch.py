@@ -160,6 +160,8 @@ class LIFLayer(torch.nn.Module):
             raise ValueError(f"neuron is {neuron!r}; accepted: a lifnum.Neuron")
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"dtype is {dtype}; accepted: torch.float32, torch.float64")
+        if scheme is not None and scheme.gradient == "surrogate":
+            raise ValueError("gradient is 'surrogate'; accepted: adjusted, piggyback")
         self.neuron, self.scheme, self.duration = neuron, scheme or Scheme(), duration
         self.weight = torch.nn.Parameter(torch.empty(n_in, n_out, dtype=dtype).uniform_(-1, 1))
         self._free = []

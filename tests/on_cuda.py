@@ -14,7 +14,7 @@ from lifnum.cuda import device
 from lifnum.cuda.trains import DeviceTrains
 from lifnum.data import datasets
 from lifnum.files.reader import Trace
-from lifnum.losses import SpikeCount, TimeToFirstSpike
+from lifnum.losses import CrossEntropy, FirstSpike, SpikeCount, TimeToFirstSpike, VanRossum
 from lifnum.runs import presets
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.trainer import Trainer
@@ -164,7 +164,19 @@ def test_an_overflow_names_layer_and_sample():
         net.forward(spikes)
 
 
-@pytest.mark.parametrize("loss", [SpikeCount(3.0, 1.0), TimeToFirstSpike(0.1, 2.0)])
+def test_derivatives_by_hidden_spikes_are_refused_in_one_line():
+    case = cases.Case(np.random.default_rng(8), Scheme("exact"), (0.5, 1.0), 2)
+    net = on_gpu(case.network())
+    out = net.forward(case.spikes)
+    hidden = {0: np.zeros(len(net.layers[0].spikes.times))}
+    with pytest.raises(ValueError, match="device is 'cuda'; accepted: 'cpu' where hidden is given"):
+        net.backward(np.ones(len(out.times)), hidden=hidden)
+
+
+@pytest.mark.parametrize("loss", [
+    SpikeCount(3.0, 1.0), TimeToFirstSpike(0.1, 2.0), CrossEntropy(),
+    FirstSpike(0.1, 0.5, 0.05, 0.2, 2.0), VanRossum(0.3, 2.0, 3.0, 1.0),
+])  # fmt: skip
 def test_losses_and_predictions_are_those_of_the_cpu(loss):
     rng = np.random.default_rng(9)
     samples = [(rng.uniform(0, 2, n).round(1), rng.integers(0, 4, n)) for n in (6, 0, 1, 9)]

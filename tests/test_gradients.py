@@ -69,6 +69,40 @@ def test_adjusted_equals_the_complex_step(scheme, depth):
     assert max(discarded) < 0.3
 
 
+@pytest.mark.parametrize("scheme", cases.schemes(["dense", "linear"])[:8], ids=cases.label)
+def test_derivatives_by_hidden_spike_times_join_those_of_the_layers_above(scheme):
+    """A loss of the spike times of every layer, three deep: weights and input times."""
+    rng = np.random.default_rng(31)
+    case = cases.well_conditioned(lambda: cases.Case(rng, scheme, (0.5, 1.0), 3), 1)[0][0]
+    net = case.network()
+    out = net.forward(case.spikes)
+    e = [rng.normal(size=len(layer.spikes.times)) for layer in net.layers]
+    assert len(e[1]) > 1
+    hidden = {0: e[0], 1: e[1], 2: 0.5 * e[2]}
+    gradients, d_inputs = net.backward(0.5 * e[2], hidden=hidden, input_gradient=True)
+
+    def derivative(directions, input_direction):
+        weights = [w + 1j * STEP * d for w, d in zip(case.weights, directions)]
+        inputs = [(t + 1j * STEP * d, i)
+                  for (t, i), d in zip(zip(*case.spikes[0]), input_direction)]  # fmt: skip
+        layers = case.oracle(weights, inputs)
+        assert [len(spikes) for spikes in layers] == [len(d) for d in e] and len(out.times)
+        return sum(loss_of(layers[: k + 1], d) for k, d in enumerate(e)).imag / STEP
+
+    zero, still = [np.zeros_like(w) for w in case.weights], np.zeros(len(case.times))
+    for layer, w in enumerate(case.weights):
+        directions = [z.copy() for z in zero]
+        directions[layer] = rng.normal(size=w.shape)
+        reference = derivative(directions, still)
+        size = np.abs(gradients[layer] * directions[layer]).max()
+        ours = (gradients[layer] * directions[layer]).sum()
+        assert abs(ours - reference) <= GRADIENT_TOLERANCE * max(size, abs(reference))
+    reference = np.array([derivative(zero, unit) for unit in np.eye(len(still))])
+    assert relative_error(d_inputs, reference) <= GRADIENT_TOLERANCE
+    with pytest.raises(ValueError, match=r"hidden\[1\] are .*; accepted: numbers of shape"):
+        net.backward(e[2], hidden={1: np.zeros(len(e[1]) + 1)})
+
+
 @pytest.mark.parametrize("interpolation", ["dense", "linear"])
 @pytest.mark.parametrize("method", ["exact", "euler", "ps"])
 def test_adjusted_at_ties_follows_the_order_of_processing(method, interpolation):

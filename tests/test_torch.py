@@ -168,6 +168,9 @@ def test_an_optimiser_and_a_data_loader_train_a_layer():
 
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: LIFLayer(2, 2, "lif"), "neuron is 'lif'; accepted"),
+    (lambda: LIFLayer(2, 2, NEURON, lifnum.Scheme("euler", dt=0.1, interpolation="none",
+                                                  gradient="surrogate")),
+     "gradient is 'surrogate'; accepted: adjusted, piggyback"),
     (lambda: LIFLayer(2, 2, NEURON, dtype=torch.int32), "dtype is torch.int32; accepted"),
     (lambda: LIFLayer(2, 2, NEURON, duration=-1.0), "duration is -1.0; accepted"),
     (lambda: LIFLayer(2, 2, NEURON)(torch.zeros(3)), "spikes are Tensor; accepted"),

@@ -17,9 +17,9 @@ def padded(n_post):
     return -(-n_post // LANES) * LANES
 
 
-def tile_width(n_post):
-    """Neurons per tile: near TILE, in equal shares, a multiple of LANES."""
-    return padded(-(-n_post // max(1, round(n_post / TILE))))
+def tile_width(n_post, tile=TILE):
+    """Neurons per tile: near `tile`, in equal shares, a multiple of LANES."""
+    return padded(-(-n_post // max(1, round(n_post / tile))))
 
 
 class Inputs(NamedTuple):

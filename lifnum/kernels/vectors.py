@@ -158,6 +158,18 @@ def not_below(typing_context, x, y):
 
 
 @intrinsic
+def chosen(typing_context, bits, x, y):
+    """Lane k of x where bit k (uint64) is set, else that of y."""
+
+    def generate(context, builder, signature, arguments):
+        bits, x, y = arguments
+        lanes = builder.trunc(bits, ir.IntType(LANES))
+        return builder.select(builder.bitcast(lanes, ir.VectorType(ir.IntType(1), LANES)), x, y)
+
+    return x(types.uint64, x, y), generate
+
+
+@intrinsic
 def ones(typing_context, bits):
     """How many bits of an integer are set, int64."""
 

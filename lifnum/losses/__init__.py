@@ -2,22 +2,32 @@
 
 `out` brings its array module `out.xp`: the same lines run on NumPy's arrays and on the GPU's.
 A loss is a file here, with a frozen dataclass that has `__call__` and `predict`, and a line of
-`LOSSES`. Its fields are options of the command line (`fields.option`), or fields of the preset of
-the same name, such as the duration.
+`LOSSES`; one that is a function of spike counts n has `d_counts(out, labels)` too, dL/dn (batch,
+n_neurons), which the surrogate gradient needs. Its fields are options of the command line
+(`fields.option`), or fields of the preset of the same name, such as the duration.
 """
 
 from dataclasses import fields
 
 from lifnum.fields import initial, options_of
+from lifnum.losses.cross_entropy import CrossEntropy
+from lifnum.losses.first_spike import FirstSpike
 from lifnum.losses.labels import accepted_labels
+from lifnum.losses.rates import RatePenalty
+from lifnum.losses.regression import CountValue, TimeValue
 from lifnum.losses.spike_count import SpikeCount
 from lifnum.losses.ttfs import TimeToFirstSpike
+from lifnum.losses.van_rossum import VanRossum
 
-__all__ = ["LOSSES", "SpikeCount", "TimeToFirstSpike", "accepted_labels"]
+__all__ = ["LOSSES", "CountValue", "CrossEntropy", "FirstSpike", "RatePenalty", "SpikeCount",
+           "TimeToFirstSpike", "TimeValue", "VanRossum", "accepted_labels"]  # fmt: skip
 
 LOSSES = {
     "spike-count": SpikeCount,
     "ttfs": TimeToFirstSpike,
+    "cross-entropy": CrossEntropy,
+    "first-spike": FirstSpike,
+    "van-rossum": VanRossum,
 }
 
 
@@ -42,6 +52,15 @@ def accepted_options(given):
     for name, one in known.items():
         one.metadata["check"](name, values[name])
     return values
+
+
+def check_gradient(name, gradient):
+    """Refuse the surrogate gradient for a loss that has no `d_counts`; ValueError."""
+    if gradient == "surrogate" and not hasattr(LOSSES[name], "d_counts"):
+        able = ", ".join(key for key, loss in LOSSES.items() if hasattr(loss, "d_counts"))
+        raise ValueError(
+            f"loss is {name!r}; accepted for gradient 'surrogate', which needs dL/dn: {able}"
+        )
 
 
 def build(preset):

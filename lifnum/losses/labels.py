@@ -1,4 +1,4 @@
-"""Labels of a batch, as a loss takes them."""
+"""Labels and values of a batch, as a loss takes them."""
 
 import numpy as np
 
@@ -24,3 +24,24 @@ def accepted_labels(labels, batch, n_classes, xp=np):
             f"labels[{k}] is {int(labels[k])}; accepted: 0 to {n_classes - 1}, the output neurons"
         )
     return xp.asarray(labels, dtype=np.int64)
+
+
+def accepted_values(values, out):
+    """The values (batch, n_neurons), float64, as an array of out.xp.
+
+    Raises
+    ------
+    ValueError
+        Another shape than that of the output, no numbers, or not finite.
+    """
+    values = out.xp.asarray(values)
+    shape = len(out), out.n_neurons
+    if values.shape != shape or (values.size and values.dtype.kind not in "fiu"):
+        raise ValueError(
+            f"values are {values.dtype} of shape {values.shape}; "
+            f"accepted: numbers of shape {shape}, one for each sample and neuron"
+        )
+    values = values.astype(np.float64)
+    if not bool(out.xp.isfinite(values).all()):
+        raise ValueError("values are not finite; accepted: finite numbers")
+    return values

@@ -16,7 +16,7 @@ from lifnum.network import DEVICES, Network
 from lifnum.neurons.lif import Neuron
 from lifnum.runs import neurons, presets
 from lifnum.runs.presets import Preset
-from lifnum.scheme import Scheme, needs_grid
+from lifnum.scheme import SURROGATE_OPTIONS, Scheme, needs_grid
 
 DTYPES = ("float32", "float64")
 
@@ -42,7 +42,9 @@ def _scheme(args, default):
     interpolation = args.interpolation or default.interpolation
     if dt is None and needs_grid(method, interpolation):
         dt = default.dt or DEFAULT_DT
-    return Scheme(method, order, dt, interpolation, args.gradient)
+    given = {name: getattr(args, name) for name in SURROGATE_OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    return Scheme(method, order, dt, interpolation, args.gradient, **given)
 
 
 def _accepted_grid(scheme):
@@ -113,6 +115,10 @@ class Configuration:
         check_scheme(self.preset, self.scheme)
         if self.device == "cuda" and self.preset.models:
             refuse("device", f"cpu for {neurons.names(self.preset.models)}, a model by equations")
+        losses.check_gradient(self.preset.loss, self.scheme.gradient)
+        for name in ("rate_penalty", "revive"):
+            if self.device != "cpu" and getattr(self.preset, name) > 0.0:
+                refuse("device", f"cpu where {name} is not 0")
 
     @classmethod
     def from_options(cls, args, device="cpu"):

@@ -82,9 +82,18 @@ class Preset:
     lr_decay_every: int = training("epochs", "N", positive(int), 1)
     lr_floor: float = training("least learning rate", "X", float, 0.0)
     loss: str = training(
-        f"{' or '.join(losses.LOSSES)} (ttfs: time to first spike)", "NAME", default="spike-count"
+        f"{', '.join(losses.LOSSES)} (ttfs: time to first spike)", "NAME", default="spike-count"
     )
     loss_options: dict = field(default_factory=dict)
+    rate_penalty: float = training(
+        "factor on half the squares of how far the mean spike counts of hidden neurons are from "
+        "--rate-target; 0: none", "X", float, 0.0,
+    )  # fmt: skip
+    rate_target: float = training("spikes of a hidden neuron in a sample", "N", float, 0.0)
+    revive: float = training(
+        "added to the weights into a neuron that was silent in all samples of a batch; 0: none",
+        "W", float, 0.0,
+    )  # fmt: skip
     validation_share: float = training(
         "part of the training samples that chooses the best weights", "X", float, 0.05
     )
@@ -111,6 +120,14 @@ class Preset:
             )
         if self.encoding is not None:
             encoder(self.encoding)
+        for name in ("rate_penalty", "rate_target", "revive"):
+            value = getattr(self, name)
+            if not _is_real(value) or not 0.0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}; accepted: a finite number >= 0")
+        if self.rate_penalty > 0.0 and not self.hidden:
+            raise ValueError(
+                f"rate_penalty is {self.rate_penalty:g}; accepted: 0 without hidden layers"
+            )
         if self.loss not in losses.LOSSES:
             raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(losses.LOSSES)}")
         options = losses.accepted_options(self.loss_options)

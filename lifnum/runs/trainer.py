@@ -16,6 +16,7 @@ from lifnum.errors import SimulationError
 from lifnum.runs import presets
 from lifnum.runs.activity import Activity
 from lifnum.runs.evaluation import evaluate
+from lifnum.runs.revive import revive
 
 # streams of random numbers derived from the seed of a run
 _SPLIT, _SHUFFLE = 1, 2
@@ -53,6 +54,9 @@ class Trainer:
         )
         self.net = config.network(weights, config.device)
         self.loss = losses.build(preset)
+        self.penalty = None
+        if preset.rate_penalty > 0.0:
+            self.penalty = losses.RatePenalty(preset.rate_penalty, preset.rate_target)
         self._train, self._test = (self.net.place(trains) for trains in (data.train, data.test))
         self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate)
         # the second moments are squares
@@ -108,17 +112,15 @@ class Trainer:
         self.optimizer.learning_rate = learning_rate(self.preset, self.epoch)
         try:
             out = self.net.forward(inputs)
-            values, d_times = self.loss(out, labels)
-            on_host = self.net.device == "cpu"
-            if on_host:
-                self._check_loss(values)
-            gradients = self.net.backward(d_times / len(rows))
+            values, gradients = self._differentiate(out, labels)
             norms = [layer.gradient_norm for layer in self.net.layers]
-            if not on_host:
+            if self.net.device != "cpu":
                 values = to_host(values)  # waits for a GPU
                 self._check_loss(values)
             self._check_gradients(norms)
             self.optimizer.step(gradients)
+            if self.preset.revive > 0.0:
+                revive(self.net.layers, self.preset.revive)
         except SimulationError as error:
             raise SimulationError(
                 f"epoch {self.epoch + 1}, batch {self.batch + 1}: {error}"
@@ -134,6 +136,23 @@ class Trainer:
             self.epoch, self.batch = self.epoch + 1, 0
         self.seconds += perf_counter() - start
         return total / len(rows), correct / len(rows)
+
+    def _differentiate(self, out, labels):
+        """(loss of each sample, gradients of its mean), with the penalty on hidden rates."""
+        n, by_counts = len(labels), self.scheme.gradient == "surrogate"
+        values, d_out = self.loss(out, labels)
+        hidden = {}
+        if self.penalty is not None:
+            for k, layer in enumerate(self.net.layers[:-1]):
+                value, d_hidden = self.penalty(layer.spikes)
+                values = values + value
+                hidden[k] = (self.penalty.d_counts(layer.spikes) if by_counts else d_hidden) / n
+        if self.net.device == "cpu":
+            self._check_loss(values)
+        if by_counts:
+            d_counts = self.loss.d_counts(out, labels)
+            return values, self.net.backward(counts=d_counts / n, hidden=hidden)
+        return values, self.net.backward(d_out / n, hidden=hidden)
 
     def _check_loss(self, values):
         if not np.isfinite(values).all():

@@ -11,7 +11,7 @@ from lifnum.methods import propagators
 from lifnum.methods.interpolation import INTERPOLATIONS
 from lifnum.network import Network
 from lifnum.neurons.lif import Neuron
-from lifnum.scheme import GRADIENTS, Scheme
+from lifnum.scheme import ADJOINTS, Scheme
 from lifnum.spikes import SpikeTrains
 
 # ratios tau / tau_s that deserve a test of their own: BATS, the confluent case, and either side
@@ -139,7 +139,7 @@ def spike_trains(n_neurons, batch=1, duration=1.0, max_spikes=20, beyond=False):
 def schemes(
     methods=tuple(propagators.METHODS),
     interpolations=("dense", "linear", "none"),
-    gradients=GRADIENTS,
+    gradients=ADJOINTS,
     dt=(0.02, 0.2),
     max_order=8,
 ):
@@ -171,7 +171,7 @@ def schemes(
     for name, values, known in (
         ("methods", methods, propagators.METHODS),
         ("interpolations", interpolations, INTERPOLATIONS),
-        ("gradients", gradients, GRADIENTS),
+        ("gradients", gradients, ADJOINTS),
     ):
         if isinstance(values, str) or not values or not set(values) <= set(known):
             raise ValueError(f"{name} are {values!r}; accepted: a sequence of {', '.join(known)}")

@@ -39,7 +39,7 @@ SECTIONS = ("epoch", "schemes", "scaling", "start", "memory", "threads")
 
 STEPS = (20, 100)  # grids of the frameworks that need one
 
-BATCH = 50
+BATCH, DURATION = 50, 0.2
 
 # hidden neurons and batch as published with each, and batches a repetition
 YINYANG_WORK = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 20)}
@@ -112,7 +112,7 @@ class Plan:
             "layers": {n: {"hidden": [200] * n} for n in (2, 4, 8)},
             "samples": {n * BATCH: {"batches": n} for n in (2, 4, 8)},
             "grid steps": {
-                n: {"scheme": {"method": "euler", "dt": 0.2 / n}} for n in (100, 200, 400)
+                n: {"scheme": {"method": "euler", "dt": DURATION / n}} for n in (100, 200, 400)
             },
             "threads": {n: {} for n in threads},
         }
@@ -246,6 +246,11 @@ def measure_peers(plan, pythons):
             for steps in STEPS:
                 add(f"{name} {steps} steps", name, framework=name, data=str(trains), hidden=800,
                     steps=steps, batch=BATCH, count=2 if plan.quick else 1000 // steps)  # fmt: skip
+                if f"{name} {steps} steps" in report.SURROGATE:
+                    own(report.SURROGATE[f"{name} {steps} steps"], [
+                        *plan.options, "--interpolation", "none", "--gradient", "surrogate",
+                        "--dt", str(DURATION / steps),
+                    ])  # fmt: skip
         _save_points(points)
         for name in report.YINYANG:
             if name not in pythons:

@@ -11,6 +11,9 @@ from lifnum.analysis.axes import logarithmic
 IMAGES = "lifnum images"
 YINYANG = {"jaxsnn": "lifnum yinyang, as jaxsnn", "eventax": "lifnum yinyang, as eventax"}
 
+# and under the surrogate gradient on the same grid as the peer of that name
+SURROGATE = {name: f"lifnum as {name}" for name in ("snntorch 20 steps", "snntorch 100 steps")}
+
 
 def number(value):
     """Three digits that count; thousands in full."""
@@ -55,6 +58,9 @@ def peer_epochs(peers):
         own = peers[own]
         seconds = np.asarray(measured["seconds_a_sample"]) * np.asarray(own["samples"])
         found[name] = seconds, np.asarray(own[quantity])
+        if SURROGATE.get(name) in peers:  # spikes are on the grid before, on both sides
+            steps = np.asarray(peers[SURROGATE[name]]["training_steps"])
+            found[f"{name} (surrogates)"] = seconds, steps
     return found
 
 

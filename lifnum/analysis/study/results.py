@@ -22,7 +22,7 @@ from lifnum.files.reader import Trace
 from lifnum.files.trace import ADDED, EPOCHS
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.neurons import names, of_data
-from lifnum.scheme import Scheme
+from lifnum.scheme import SURROGATE_OPTIONS, Scheme
 
 SCHEMA = 1
 
@@ -301,6 +301,11 @@ def _read_trace(trace):
     try:
         scheme = Scheme(**config["scheme"])
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
+        # surrogates that are not the usual one are another study
+        row["options"] |= {
+            f"scheme.{name}": json.dumps(value) for name, value in config["scheme"].items()
+            if name in SURROGATE_OPTIONS and value != SURROGATE_OPTIONS[name]
+        }  # fmt: skip
         row |= transfers.scheme_key(scheme) | {
             "gradient": scheme.gradient,
             "workers": int(header.get("workers", 1)),

@@ -171,7 +171,7 @@ def _adjusted_sample(d, inputs, steps, output, gradient, part, room):
         lost += n_constant
         acting = _acting(steps, span, step)
         for k in range(acting.i, acting.stop):
-            _collect_row(own.d_w, inputs.indices[k], span.low, lam, now, own.fresh)
+            collect_row(own.d_w, inputs.indices[k], span.low, lam, now, own.fresh)
         if input_gradient:
             end_time = _sum(room.end_terms)
             if step + 1 < span.last and acting.stop < steps.stop[step + 1]:
@@ -234,7 +234,7 @@ def _adjoint(lam, after, a, c, b):
 
 
 @inlined_kernel
-def _collect_row(d_w, row, low, lam, now, fresh):
+def collect_row(d_w, row, low, lam, now, fresh):
     """d_w[row] += lam_i, over the neurons of a tile; a fresh row counts as zero."""
     if fresh[row]:
         fresh[row] = False
@@ -343,7 +343,7 @@ def _piggyback_sample(d, inputs, steps, output, gradient, part, room):
         acting = _acting(steps, span, step)
         for k in range(acting.i, acting.stop):
             row = inputs.indices[k]
-            _collect_row(own.d_w, row, span.low, lam, now, own.fresh)
+            collect_row(own.d_w, row, span.low, lam, now, own.fresh)
             if len(own.d_in) > 0:
                 own.d_in[k] += _time_gradient(d, inputs.w, row, span.low, lam[now : now + 2])
         step -= 1
