@@ -27,7 +27,7 @@ import llvmlite
 import numba
 from numba.core import cgutils, config, types
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic, typeof_impl
+from numba.extending import intrinsic, overload, typeof_impl
 from numba.np.ufunc import parallel
 
 # turns that a thread of GNU OpenMP waits for the next loop before it sleeps: its own default,
@@ -228,7 +228,7 @@ def address_of(function, *examples):
     function.compile(signature)
     compiled = function.overloads[signature]
     address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    assert address and compiled.signature.return_type == types.int64
+    assert address and types.unliteral(compiled.signature.return_type) == types.int64
     return address
 
 
@@ -253,3 +253,26 @@ def call(typing_context, address, arguments):
         return result
 
     return types.int64(address, arguments), generate
+
+
+def by_class(kernels):
+    """What kernels call as a function of a named tuple and more: the kernel of the tuple's class.
+
+    kernels: {class: kernel}. Which one is decided while the caller is compiled, so that it holds
+    no other.
+    """
+
+    def stub(tuple_, *arguments):
+        return kernels[type(tuple_)](tuple_, *arguments)
+
+    @overload(stub, strict=False,
+              jit_options={"_nrt": False, "error_model": "numpy", "forceinline": True})  # fmt: skip
+    def choose(tuple_, *arguments):
+        chosen = kernels[tuple_.instance_class]
+
+        def run(tuple_, *arguments):
+            return chosen(tuple_, *arguments)
+
+        return run
+
+    return stub
