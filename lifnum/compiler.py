@@ -26,6 +26,7 @@ from pathlib import Path
 import llvmlite
 import numba
 from numba.core import cgutils, config, types
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, typeof_impl
 from numba.np.ufunc import parallel
@@ -112,6 +113,21 @@ def _temporary_folder(reason):
 CACHE_FOLDER = _cache_folder()
 
 
+class _InnerLibrary(JITCodeLibrary):
+    """The code of a kernel that is only linked into others: optimised and made machine code there.
+
+    Else every level of calls does both once more.
+    """
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
 class _Compiler(Compiler):
     """Numba's compiler, in four fifths of its time: the kernels are as fast, to the bit the same.
 
@@ -131,15 +147,47 @@ class _Compiler(Compiler):
                 gc.enable()
 
 
+class _InnerCompiler(_Compiler):
+    """The compiler of what other kernels call: nothing that Python could call."""
+
+    def __init__(self, typing_context, target_context, library, *arguments):
+        library = _InnerLibrary(target_context.codegen(), "inner")
+        super().__init__(typing_context, target_context, library, *arguments)
+
+    def compile_extra(self, function):
+        flags = self.state.flags
+        flags.no_compile = flags.no_cpython_wrapper = True
+        result = super().compile_extra(function)
+        name = object()  # by which the compiler of a caller finds it
+        self.state.targetctx.insert_user_function(name, result.fndesc, [result.library])
+        return result._replace(entry_point=name)
+
+
 def _compiled(function, **options):
     previous, config.CACHE_DIR = config.CACHE_DIR, CACHE_FOLDER
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, **options}
     try:
         return numba.njit(
-            pipeline_class=_Compiler, error_model="numpy", no_cfunc_wrapper=True,
-            cache=CACHE_FOLDER is not None, **options
+            pipeline_class=_Compiler, cache=CACHE_FOLDER is not None, **options
         )(function)  # fmt: skip
     finally:
         config.CACHE_DIR = previous
+
+
+def _kernel(function, **options):
+    """A compiled function, of which other kernels have a form of their own."""
+    outer = _compiled(function, _nrt=False, **options)
+    inner = numba.njit(
+        pipeline_class=_InnerCompiler, error_model="numpy", no_cfunc_wrapper=True, _nrt=False,
+        **options,
+    )(function)  # fmt: skip
+
+    def add_overload(result):
+        inner.overloads[tuple(result.signature.args)] = result
+
+    inner.add_overload = add_overload
+    outer.get_call_template, outer.get_overload = inner.get_call_template, inner.get_overload
+    return outer
 
 
 def kernel(function):
@@ -147,12 +195,12 @@ def kernel(function):
 
     Without Numba's reference counting: its atomic increments cost more than a propagator.
     """
-    return _compiled(function, _nrt=False)
+    return _kernel(function)
 
 
 def inlined_kernel(function):
     """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
-    return _compiled(function, _nrt=False, forceinline=True)
+    return _kernel(function, forceinline=True)
 
 
 class _Threads:

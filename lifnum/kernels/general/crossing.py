@@ -118,28 +118,30 @@ def stages_crossing(e, c, y, step, reached, out):
         s = h * cubic_root(theta - y[v], rise, h * begin, h * end)
     else:
         s = high * ((theta - y[v]) / (at_high - y[v]))
+    exact = False
     for turn in range(200):
         if not low < s < top:
             s = 0.5 * (low + top)
             if not low < s < top:
                 break
         stages_flow(e, c, y, s, out)
-        missing = theta - out[v]
+        missing = c.theta - out[v]
         if missing <= 0.0:
             top = s
         else:
             low = s
-        if turn < 4:  # the field is nearly the slope
+        if not exact:  # the field is nearly the slope, but where the state explodes
             call(e.field, (c.p, out, room[RATE_AT]))
-        else:
+            exact = turn == 4 or not abs(missing) > 2.0 * EPS * s * room[RATE_AT, v]
+        if exact:
             stages_rate(e, c, y, s, room[RATE_AT])
         slope = room[RATE_AT, v]
-        if not slope > 0.0:
+        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
             s = 0.5 * (low + top)
             continue
         change = missing / slope
         s += change
-        if abs(change) <= 2.0 * EPS * s:
+        if exact and abs(change) <= 2.0 * EPS * s:
             break
     return min(max(s, 0.0), high)
 

@@ -152,9 +152,9 @@ class Source:
     def _fused(self, ordered, outputs):
         """{sum or difference: the product in it that nothing else needs}."""
         uses = dict.fromkeys(ordered, 0)
-        for node in [*outputs, *(x for node in ordered for x in self.graph.operands(node))]:
-            if node in uses:
-                uses[node] += 1
+        for one in [*outputs, *(x for node in ordered for x in self.graph.operands(node))]:
+            if one in uses:
+                uses[one] += 1
         fused = {}
         for node in ordered:
             if self.graph.nodes[node][0] in ("add", "sub"):
