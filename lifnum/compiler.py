@@ -28,7 +28,8 @@ import numba
 from numba.core import cgutils, config, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic, overload, typeof_impl
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, typeof_impl
 from numba.np.ufunc import parallel
 
 # turns that a thread of GNU OpenMP waits for the next loop before it sleeps: its own default,
@@ -175,18 +176,23 @@ def _compiled(function, **options):
 
 
 def _kernel(function, **options):
-    """A compiled function, of which other kernels have a form of their own."""
-    outer = _compiled(function, _nrt=False, **options)
+    """A compiled function, of which other kernels have a form of their own.
+
+    That is compiled once for numbers of a type, whether they are literals or not.
+    """
+    outer = _compiled(function, **options)
     inner = numba.njit(
-        pipeline_class=_InnerCompiler, error_model="numpy", no_cfunc_wrapper=True, _nrt=False,
-        **options,
+        pipeline_class=_InnerCompiler, error_model="numpy", no_cfunc_wrapper=True, **options
     )(function)  # fmt: skip
 
     def add_overload(result):
         inner.overloads[tuple(result.signature.args)] = result
 
-    inner.add_overload = add_overload
-    outer.get_call_template, outer.get_overload = inner.get_call_template, inner.get_overload
+    def get_call_template(arguments, keywords):
+        return template(tuple(map(types.unliteral, arguments)), keywords)
+
+    template, inner.add_overload = inner.get_call_template, add_overload
+    outer.get_call_template, outer.get_overload = get_call_template, inner.get_overload
     return outer
 
 
@@ -195,12 +201,17 @@ def kernel(function):
 
     Without Numba's reference counting: its atomic increments cost more than a propagator.
     """
-    return _kernel(function)
+    return _kernel(function, _nrt=False)
 
 
 def inlined_kernel(function):
     """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
-    return _kernel(function, forceinline=True)
+    return _kernel(function, _nrt=False, forceinline=True)
+
+
+def allocating_kernel(function):
+    """A `kernel` that makes arrays, for itself or for the kernel that calls it."""
+    return _kernel(function)
 
 
 class _Threads:
@@ -313,14 +324,16 @@ def by_class(kernels):
     def stub(tuple_, *arguments):
         return kernels[type(tuple_)](tuple_, *arguments)
 
-    @overload(stub, strict=False,
-              jit_options={"_nrt": False, "error_model": "numpy", "forceinline": True})  # fmt: skip
-    def choose(tuple_, *arguments):
-        chosen = kernels[tuple_.instance_class]
+    class Choice(AbstractTemplate):
+        key = stub
 
-        def run(tuple_, *arguments):
-            return chosen(tuple_, *arguments)
+        def generic(self, arguments, keywords):
+            chosen = kernels[arguments[0].instance_class]
+            template, _, arguments, keywords = chosen.get_call_template(arguments, keywords)
+            return template(self.context).apply(arguments, keywords)
 
-        return run
+        def get_impl_key(self, signature):
+            return kernels[signature.args[0].instance_class].get_overload(signature)
 
+    infer_global(stub, types.Function(Choice))
     return stub

@@ -100,7 +100,6 @@ class ModelLayer:
         )
         self._n_rooms = engine.rows(self.engine)
         self._need(FORWARD[family])
-        self.engine = self.engine._replace(**passes.addresses(self.engine))
         self._vectors = vectors(source, model, self.engine)
         self._vectorise("quiet")
         self._capacity = min(8, model.max_spikes)
@@ -121,11 +120,11 @@ class ModelLayer:
             found = address_of(getattr(self._vectors, name), *examples)
             self.engine = self.engine._replace(**{name: found})
 
-    def _adjoint(self, analytical):
+    def _adjoint(self, analytical, *arguments):
         """The engine of an adjoint: the analytical one walks every neuron alone."""
         self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
         if analytical not in self._adjoints:
-            self._adjoints[analytical] = passes.addresses(self.engine, analytical)
+            self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
         if not analytical:
             self._vectorise("quiet_back")
         one = self.engine._replace(**self._adjoints[analytical])
@@ -163,6 +162,9 @@ class ModelLayer:
         while True:
             slots = np.empty((batch, n_post, self._capacity))
             results = passes.Results(slots, counts, faults, fault_times)
+            if self.engine.run == 0:
+                found = passes.units(self.engine, self._batch(inputs), results)
+                self.engine = self.engine._replace(**found)
             passes.forward(self.engine, self._n_rooms, self._batch(inputs), results)
             if not (faults[:, :, 0] == NO_ROOM).any():
                 break
@@ -206,7 +208,6 @@ class ModelLayer:
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
         analytical = gradient == "piggyback"
-        e = self._adjoint(analytical)
         inputs, results, order = self._run
         counts = results.counts
         batch, (n_pre, n_post) = len(inputs), self.shape
@@ -220,10 +221,11 @@ class ModelLayer:
             d_w = np.zeros((n_chunks, n_pre, n_post))
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
-            passes.backward(
-                e, (self._n_rooms, self._n_pieces), analytical, self._batch(inputs), results,
-                passes.Gradients(by_neuron, places, d_w, d_in, tallies),
-            )  # fmt: skip
+            batch_of = self._batch(inputs)
+            sums = passes.Gradients(by_neuron, places, d_w, d_in, tallies)
+            e = self._adjoint(analytical, batch_of, results, sums)
+            sizes = self._n_rooms, self._n_pieces
+            passes.backward(e, sizes, analytical, batch_of, results, sums)
             most = int(tallies[:, 1].max(initial=0))
             if most <= self._n_pieces:
                 break

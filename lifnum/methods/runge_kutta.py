@@ -16,6 +16,7 @@ TABLEAUS = {
     ),
 }
 
+
 def coefficients(method):
     """(a, b) as arrays, of a name in TABLEAUS or a `RungeKutta`."""
     method = TABLEAUS.get(method, method)

@@ -9,6 +9,7 @@ from lifnum.kernels.general.engine import FIRST_STAGE, MAX_ORDER, SCALE
 
 NOT_CONVERGED = -1
 
+
 @kernel
 def series_expand(e, c, y, h, order, tolerance):
     """Coefficients of the state; the order used, or NOT_CONVERGED.
@@ -69,9 +70,9 @@ def series_rate(e, r, order, x, h, out):
 
 @kernel
 def series_pull(e, c, y, step, lam, out):
-    """out = (derivative of the state after s by y)^T lam, after `series_expand_all`; out may be lam.
+    """out = (derivative of the state after s by y)^T lam; out may be lam.
 
-    y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose derivative by the state's j-th
+    After `series_expand_all`: y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose derivative by the state's j-th
     is coefficient k - j of the Jacobian: that recurrence backwards, in the room's last rows.
     """
     r, room, x, power = c.r, c.room, step.s / step.h, 1.0

@@ -55,8 +55,8 @@ class Engine(NamedTuple):
     quiet_back: int
     walk_interval: int  # see `walk`, `adjoint` and `piggyback`
     interval_back: int
-    walk_lanes: int  # see `lanes`
-    adjoint_lanes: int
+    run: int  # see `passes`
+    run_back: int
 
 
 class Stages(Engine):

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
-from numba.extending import register_jitable
 
-from lifnum.compiler import address_of, call, kernel, parallel_kernel
+from lifnum.compiler import address_of, allocating_kernel, call, kernel, parallel_kernel
 from lifnum.kernels.general.adjoint import interval_back
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
@@ -81,19 +80,19 @@ def chunks(batch, n_groups):
     return max(1, min(batch, TASKS // n_groups))
 
 
-@register_jitable
+@allocating_kernel
 def lanes_for(e, n_p, points, n_inputs, n_records):
     """A vector of neurons, to be filled."""
     return Lanes(
         np.empty((n_p, LANES)), np.empty((1, LANES)), np.empty((e.n, LANES)),
         np.empty((e.n, LANES)), np.empty((n_inputs, LANES)), points.time, points.source,
-        points.tied, np.zeros((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
+        points.tied, np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
         np.empty((n_records, e.n, LANES)), np.empty(n_records + 1, np.int64),
         np.empty(n_records + 1, np.int64), np.zeros(N_WORDS, np.int64),
     )  # fmt: skip
 
 
-@register_jitable
+@allocating_kernel
 def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
     return Alone(
         np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
@@ -105,12 +104,12 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
     )  # fmt: skip
 
 
-@register_jitable
+@allocating_kernel
 def points_for(n):
     return Points(np.empty(n), np.empty(n, np.int64), np.empty(n, np.bool_))
 
 
-@register_jitable
+@allocating_kernel
 def points_of(e, times):
     """The points of a sample."""
     points = points_for(len(times) + e.n_grid + 3)
@@ -118,7 +117,7 @@ def points_of(e, times):
     return Points(points.time[:n], points.source[:n], points.tied[:n])
 
 
-@register_jitable
+@allocating_kernel
 def back_for(e, d_times, n_points, n_inputs, n_parts):
     return Back(
         np.empty((e.n, LANES)), np.empty((e.n, LANES)), np.empty((e.n, MAX_ORDER, LANES)),
@@ -127,40 +126,46 @@ def back_for(e, d_times, n_points, n_inputs, n_parts):
     )  # fmt: skip
 
 
-@register_jitable
+@allocating_kernel
 def checkpoints_for(e, n_segments):
     return Checkpoints(np.empty((n_segments, e.n, LANES)), np.empty((n_segments, LANES), np.int64),
                        np.empty((n_segments, N_WORDS), np.int64))  # fmt: skip
 
 
-def addresses(e, analytical=None):
-    """Addresses of what all vectors of layers of this class of engine share.
+def units(e, batch, results, gradients=None, analytical=False):
+    """Addresses of what the passes call, for a class of engine and arguments like these.
 
-    analytical: piggyback, else adjusted; None: forward alone.
+    gradients: for `backward`; analytical: piggyback, else adjusted. Without: for `forward`.
     """
-    points = points_for(1)
-    g, s = lanes_for(e, 1, points, 1, 1), alone_for(e, 1, rows(e), 1, 1, 1)
+    g, s = vector_of(e)
     c, pieces = Cell(s.p[0], 0.0, s.room, s.r), Pieces(*s[-7:])
-    if analytical is None:
+    if gradients is None:
         track = Track(s.count, s.when)
         return {
             "walk_interval": address_of(
                 walk_interval, e, c, Interval(0.0, 0.0, True), track, s.spikes[0], pieces
             ),
-            "walk_lanes": address_of(walk_lanes, e, g, s, 0, 0),
+            "run": address_of(forward_task, e, 0, batch, results, 0),
         }
-    b = back_for(e, np.empty(0), 1, 1, 1)
+    b = back_for.py_func(e, np.empty(0), 1, 1, 1)
     back = interval_piggyback if analytical else interval_back
     return {
         "interval_back": address_of(back, e, c, pieces, b.d_times, b.parts, b.tally, 0, 0),
-        "adjoint_lanes": address_of(adjoint_lanes, e, g, s, b, checkpoints_for(e, 1), 0),
+        "run_back": address_of(backward_task, e, (0, 0), analytical, batch, results, gradients, 0),
     }
+
+
+def vector_of(e):
+    """(`Lanes`, `Alone`) like those that the passes make."""
+    points = points_for.py_func(1)
+    return lanes_for.py_func(e, 1, points, 1, 1), alone_for.py_func(e, 1, rows(e), 1, 1, 1)
 
 
 def vector_examples(e):
     """Arguments like those of a model's `quiet` and `quiet_back`."""
-    g = lanes_for(e, 1, points_for(1), 1, 1)
-    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, back_for(e, np.empty(0), 1, 1, 1), 0, 0)}
+    g, _ = vector_of(e)
+    b = back_for.py_func(e, np.empty(0), 1, 1, 1)
+    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0)}
 
 
 @kernel
@@ -244,24 +249,57 @@ def want(results, gradients, sample, low, s, back):
         back.places[lane] = gradients.places[sample * n_post + min(low + lane, n_post)]
 
 
+@allocating_kernel
+def forward_task(e, n_rooms, batch, results, turn):
+    """One vector of neurons in one sample."""
+    n_post, capacity = results.spikes.shape[1:]
+    n_groups = (n_post + LANES - 1) // LANES
+    sample, low = turn // n_groups, turn % n_groups * LANES
+    a, b = batch.offsets[sample], batch.offsets[sample + 1]
+    points = points_of(e, batch.times[a:b])
+    n_p = batch.p.shape[1]
+    g = lanes_for(e, n_p, points, b - a, 0)
+    s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
+    start = np.empty((LANES, e.n))
+    fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
+    want_all(e, n_post - low, s)
+    start_lanes(e, g, s, start)
+    walk_lanes(e, g, s, 0, n_intervals(points))
+    report(results, sample, low, s)
+    return 0
+
+
 @parallel_kernel
 def forward(e, n_rooms, batch, results):
     """Simulate a batch; n_rooms: rows of scratch."""
     n_samples, n_post = results.counts.shape
-    n_groups = (n_post + LANES - 1) // LANES
-    n_p, capacity = batch.p.shape[1], results.spikes.shape[2]
-    for turn in prange(n_samples * n_groups):
-        sample, low = np.int64(turn) // n_groups, np.int64(turn) % n_groups * LANES
+    for turn in prange(n_samples * ((n_post + LANES - 1) // LANES)):
+        call(e.run, (e, n_rooms, batch, results, np.int64(turn)))
+
+
+@allocating_kernel
+def backward_task(e, sizes, analytical, batch, results, gradients, turn):
+    """One vector of neurons in a chunk of samples."""
+    n_rooms, n_pieces = sizes
+    n_samples, n_post, capacity = results.spikes.shape
+    n_chunks, n_p = gradients.d_w.shape[0], batch.p.shape[1]
+    group, chunk = turn // n_chunks, turn % n_chunks
+    s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
+    start = np.empty((LANES, e.n))
+    for sample in range(chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks):
         a, b = batch.offsets[sample], batch.offsets[sample + 1]
         points = points_of(e, batch.times[a:b])
-        g = lanes_for(e, n_p, points, b - a, 0)
-        s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
-        start = np.empty((LANES, e.n))
-        fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
-        want_all(e, n_post - low, s)
+        n = n_intervals(points)
+        g = lanes_for(e, n_p, points, b - a, min(SEGMENT, n))
+        back = back_for(e, gradients.d_times, n + 1 if len(gradients.d_in) > 0 else 0, b - a,
+                        MOST_PARTS if analytical else 0)  # fmt: skip
+        checkpoints = checkpoints_for(e, n // SEGMENT + 1)
+        fill(batch.w, batch.indices[a:b], batch, group * LANES, g, s, start)
+        want(results, gradients, sample, group * LANES, s, back)
         start_lanes(e, g, s, start)
-        call(e.walk_lanes, (e, g, s, 0, n_intervals(points)))
-        report(results, sample, low, s)
+        adjoint_lanes(e, g, s, back, checkpoints, n)
+        collect(batch, results, gradients, g, s, back, (sample, group, chunk, turn))
+    return 0
 
 
 @parallel_kernel
@@ -270,28 +308,10 @@ def backward(e, sizes, analytical, batch, results, gradients):
 
     sizes: (n_rooms, n_pieces); analytical: piggyback, else adjusted.
     """
-    n_rooms, n_pieces = sizes
-    n_samples, n_post = results.counts.shape
-    n_groups = (n_post + LANES - 1) // LANES
-    n_chunks, n_p, capacity = gradients.d_w.shape[0], batch.p.shape[1], results.spikes.shape[2]
-    timed = len(gradients.d_in) > 0
-    for turn in prange(n_groups * n_chunks):
-        group, chunk = np.int64(turn) // n_chunks, np.int64(turn) % n_chunks
-        s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
-        start = np.empty((LANES, e.n))
-        for sample in range(chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks):
-            a, b = batch.offsets[sample], batch.offsets[sample + 1]
-            points = points_of(e, batch.times[a:b])
-            n = n_intervals(points)
-            g = lanes_for(e, n_p, points, b - a, min(SEGMENT, n))
-            back = back_for(e, gradients.d_times, n + 1 if timed else 0, b - a,
-                            MOST_PARTS if analytical else 0)  # fmt: skip
-            checkpoints = checkpoints_for(e, n // SEGMENT + 1)
-            fill(batch.w, batch.indices[a:b], batch, group * LANES, g, s, start)
-            want(results, gradients, sample, group * LANES, s, back)
-            start_lanes(e, g, s, start)
-            call(e.adjoint_lanes, (e, g, s, back, checkpoints, n))
-            collect(batch, results, gradients, g, s, back, (sample, group, chunk, np.int64(turn)))
+    n_groups = (results.counts.shape[1] + LANES - 1) // LANES
+    for turn in prange(n_groups * gradients.d_w.shape[0]):
+        call(e.run_back,
+             (e, sizes, analytical, batch, results, gradients, np.int64(turn)))  # fmt: skip
 
 
 @kernel
@@ -351,21 +371,27 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
     return True
 
 
+@allocating_kernel
+def states_task(e, sizes, batch, capacity, queries, out, turn):
+    """One neuron in one sample; whether the pieces lacked room."""
+    n_rooms, n_pieces = sizes
+    sample, j = turn // out.shape[1], turn % out.shape[1]
+    a, b = batch.offsets[sample], batch.offsets[sample + 1]
+    points = points_of(e, batch.times[a:b])
+    s = alone_for(e, batch.p.shape[1], n_rooms, capacity, 1, n_pieces)
+    drive = np.empty(b - a)
+    for k in range(b - a):
+        drive[k] = batch.w[batch.indices[a + k], j]
+    return not neuron_states(e, batch, j, points, s, drive, queries, out[sample, j])
+
+
 @parallel_kernel
 def states(e, sizes, batch, capacity, queries, out, lacking):
     """out (batch, n_post, n, queries); lacking (batch, n_post), bool: pieces lacked room.
 
     sizes: (n_rooms, n_pieces).
     """
-    n_rooms, n_pieces = sizes
     n_samples, n_post = lacking.shape
     for turn in prange(n_samples * n_post):
-        sample, j = np.int64(turn) // n_post, np.int64(turn) % n_post
-        a, b = batch.offsets[sample], batch.offsets[sample + 1]
-        points = points_of(e, batch.times[a:b])
-        s = alone_for(e, batch.p.shape[1], n_rooms, capacity, 1, n_pieces)
-        drive = np.empty(b - a)
-        for k in range(b - a):
-            drive[k] = batch.w[batch.indices[a + k], j]
-        lacking[sample, j] = not neuron_states(e, batch, j, points, s, drive, queries,
-                                               out[sample, j])  # fmt: skip
+        k = np.int64(turn)
+        lacking[k // n_post, k % n_post] = states_task(e, sizes, batch, capacity, queries, out, k)
