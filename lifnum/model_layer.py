@@ -5,7 +5,7 @@ import numpy as np
 from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
-from lifnum.kernels.general.source import Source, address, vectors
+from lifnum.kernels.general.source import Source, address, address_in, vectors
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS
@@ -15,13 +15,13 @@ from lifnum.spikes import SpikeTrains
 FAMILIES = {"ps": engine.Series, "exponential-euler": engine.Exponential}
 
 FORWARD = {
-    engine.Stages: ("field", "field_along", "reset"),
+    engine.Stages: ("field", "reset"),
     engine.Series: ("term", "reset"),
     engine.Exponential: ("field", "diagonal", "reset"),
 }
 
 BACKWARD = {
-    engine.Stages: ("field_transpose", "reset_transpose"),
+    engine.Stages: ("reset_transpose",),
     engine.Series: ("field", "jacobian_term", "reset_transpose"),
     engine.Exponential: ("field_transpose", "diagonal_transpose", "reset_transpose"),
 }
@@ -101,6 +101,7 @@ class ModelLayer:
         self._n_rooms = engine.rows(self.engine)
         self._need(FORWARD[family])
         self._vectors = vectors(source, model, self.engine)
+        self._need_alone(("flow", "rate"))
         self._vectorise("quiet")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
@@ -114,6 +115,12 @@ class ModelLayer:
                 **{name: address(self._source, name) for name in missing}
             )
 
+    def _need_alone(self, names):
+        """Compile what stages are of one neuron."""
+        if isinstance(self.engine, engine.Stages):
+            found = {name: address_in(self._vectors, f"{name}_alone") for name in names}
+            self.engine = self.engine._replace(**found)
+
     def _vectorise(self, name):
         if self._vectors is not None and getattr(self.engine, name) == 0:
             examples = passes.vector_examples(self.engine)[name]
@@ -123,6 +130,7 @@ class ModelLayer:
     def _adjoint(self, analytical, *arguments):
         """The engine of an adjoint: the analytical one walks every neuron alone."""
         self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
+        self._need_alone(("pull",))
         if analytical not in self._adjoints:
             self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
         if not analytical:

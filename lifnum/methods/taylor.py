@@ -5,7 +5,7 @@ s is their polynomial at x = s / h.
 """
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.engine import FIRST_STAGE, MAX_ORDER, SCALE
+from lifnum.kernels.general.engine import MAX_ORDER, SCALE, TAIL
 
 NOT_CONVERGED = -1
 
@@ -72,24 +72,23 @@ def series_rate(e, r, order, x, h, out):
 def series_pull(e, c, y, step, lam, out):
     """out = (derivative of the state after s by y)^T lam; out may be lam.
 
-    After `series_expand_all`: y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose derivative by the state's j-th
-    is coefficient k - j of the Jacobian: that recurrence backwards, in the room's last rows.
+    After `series_expand_all`: y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose
+    derivative by the state's j-th is coefficient k - j of the Jacobian. That recurrence backwards.
     """
     r, room, x, power = c.r, c.room, step.s / step.h, 1.0
-    first = FIRST_STAGE + 2 * max(len(e.b), 1)
     for k in range(step.order + 1):
         for i in range(e.n):
-            room[first + i, k] = lam[i] * power
+            room[TAIL + i, k] = lam[i] * power
         power *= x
     for k in range(step.order - 1, -1, -1):
         factor = step.h / (k + 1)
         for m in range(len(e.entries)):
-            weight = factor * room[first + e.entries[m, 0], k + 1]
-            to, row = first + e.entries[m, 1], e.entries[m, 2]
+            weight = factor * room[TAIL + e.entries[m, 0], k + 1]
+            to, row = TAIL + e.entries[m, 1], e.entries[m, 2]
             if e.entries[m, 3] != 0:
                 room[to, k] += r[row, 0] * weight
             else:
                 for j in range(k + 1):
                     room[to, j] += r[row, k - j] * weight
     for i in range(e.n):
-        out[i] = room[first + i, 0]
+        out[i] = room[TAIL + i, 0]

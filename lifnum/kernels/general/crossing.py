@@ -9,10 +9,10 @@ from lifnum.kernels.general.engine import (
     DECAY,
     DENSE,
     END,
-    FIRST_STAGE,
     LINEAR,
     POLYNOMIAL,
     RATE_AT,
+    RISE,
     ROW,
     SLOPE,
     Exponential,
@@ -23,7 +23,7 @@ from lifnum.kernels.general.engine import (
 from lifnum.kernels.general.flow import pull, rate, state_at
 from lifnum.kernels.lif.crossing import first_root_polynomial
 from lifnum.methods.exponential import exponential_flow, exponential_root
-from lifnum.methods.runge_kutta import stages_flow, stages_rate, steepest
+from lifnum.methods.runge_kutta import stages_flow, stages_rate
 
 NO_CROSSING = -1.0
 
@@ -97,28 +97,39 @@ def stages_crossing(e, c, y, step, reached, out):
     """First s in (0, h] where the threshold variable reaches theta, or NO_CROSSING.
 
     An end, or a peak of the cubic through both ends, at or above theta, and what is before it.
-    Row END holds the state at h, the rows from FIRST_STAGE the slopes; out is scratch.
+    Row END holds the state at h, and row RISE is that of its step; out is scratch.
     """
     v, room, theta, h = e.v, c.room, c.theta, step.h
-    high, at_high, begin = h, room[END, v], room[FIRST_STAGE, v]
-    if not reached and y[v] + h * steepest(e, room) < theta:
+    if not reached and room[RISE, 1] < theta:
         return NO_CROSSING
-    stages_rate(e, c, y, h, room[RATE_AT])
-    end, rise = room[RATE_AT, v], room[END, v] - y[v]
-    x = cubic_peak(rise, h * begin, h * end)
-    found = reached
-    if x > 0.0 and x * h > 0.0:
-        stages_flow(e, c, y, x * h, out)
-        if out[v] >= theta:
-            found, high, at_high = True, x * h, out[v]
+    begin, rise = h * room[RISE, 0], room[END, v] - y[v]
+    call(e.field, (c.p, room[END], room[RATE_AT]))
+    end = h * room[RATE_AT, v]
+    high, at_high, found = h, room[END, v], reached
+    # the cubic is monotone where its slopes are at most three times the chord's (Fritsch & Carlson)
+    if not (reached and 0.0 < begin <= 3.0 * rise and 0.0 < end <= 3.0 * rise):
+        stages_rate(e, c, y, h, room[RATE_AT])
+        end = h * room[RATE_AT, v]
+        x = cubic_peak(rise, begin, end)
+        if x > 0.0 and x * h > 0.0:
+            stages_flow(e, c, y, x * h, out)
+            if out[v] >= theta:
+                found, high, at_high = True, x * h, out[v]
     if not found:
         return NO_CROSSING
-    low, top = 0.0, high
     if high == h:
-        s = h * cubic_root(theta - y[v], rise, h * begin, h * end)
+        s = h * cubic_root(theta - y[v], rise, begin, end)
     else:
         s = high * ((theta - y[v]) / (at_high - y[v]))
-    exact = False
+    return stages_root(e, c, y, s, high, out)
+
+
+@kernel
+def stages_root(e, c, y, s, high, out):
+    """Where the threshold variable reaches theta between 0 and `high`, from a guess s."""
+    v, room = e.v, c.room
+    low, top, exact = 0.0, high, False
+    before = missed = np.nan  # the guess before, and what it missed
     for turn in range(200):
         if not low < s < top:
             s = 0.5 * (low + top)
@@ -130,19 +141,24 @@ def stages_crossing(e, c, y, step, reached, out):
             top = s
         else:
             low = s
-        if not exact:  # the field is nearly the slope, but where the state explodes
-            call(e.field, (c.p, out, room[RATE_AT]))
-            exact = turn == 4 or not abs(missing) > 2.0 * EPS * s * room[RATE_AT, v]
         if exact:
             stages_rate(e, c, y, s, room[RATE_AT])
+        else:  # the field is nearly the slope, but where the state explodes
+            call(e.field, (c.p, out, room[RATE_AT]))
         slope = room[RATE_AT, v]
         if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
-            s = 0.5 * (low + top)
+            s, exact = 0.5 * (low + top), True
             continue
         change = missing / slope
+        if abs(change) <= 2.0 * EPS * s:
+            secant = (missed - missing) / (s - before)
+            if exact or missing == 0.0 or 0.5 * slope < secant < 2.0 * slope:
+                s += change
+                break
+            exact = True
+        exact = exact or turn >= 4
+        before, missed = s, missing
         s += change
-        if exact and abs(change) <= 2.0 * EPS * s:
-            break
     return min(max(s, 0.0), high)
 
 

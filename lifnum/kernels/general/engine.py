@@ -16,7 +16,7 @@ OVERSHOOTS = {"again": AGAIN, "several": SEVERAL, "lose": LOSE}
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, SCALE, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- RESULT, FIRST_STAGE) = range(16)  # fmt: skip
+ RESULT, RISE, TAIL) = range(17)  # fmt: skip
 
 
 class Engine(NamedTuple):
@@ -42,8 +42,10 @@ class Engine(NamedTuple):
     dt: float
     n_grid: int
     duration: float
+    flow: int  # of stages: the whole step, and its derivatives
+    rate: int
+    pull: int
     field: int
-    field_along: int
     field_transpose: int
     diagonal: int
     diagonal_transpose: int
@@ -97,9 +99,9 @@ class Step(NamedTuple):
     order: int
 
 
-ADDRESSES = Engine._fields[Engine._fields.index("field") :]
+ADDRESSES = Engine._fields[Engine._fields.index("flow") :]
 
 
 def rows(e):
-    """How many rows `room` has: two a stage, and one a variable for a series' transpose."""
-    return FIRST_STAGE + 2 * max(len(e.b), 1) + e.n
+    """How many rows `room` has: those above, and one a variable for a series' transpose."""
+    return TAIL + e.n

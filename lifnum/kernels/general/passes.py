@@ -41,6 +41,7 @@ from lifnum.kernels.general.walk import (
 from lifnum.kernels.vectors import LANES
 
 SEGMENT = 1024  # sub-intervals that the adjoint simulates anew at once
+VECTORS = 8  # of a task of the forward pass: what its points cost is then little
 TASKS = 32  # of the adjoint: enough for any number of threads that one would use
 
 
@@ -249,23 +250,30 @@ def want(results, gradients, sample, low, s, back):
         back.places[lane] = gradients.places[sample * n_post + min(low + lane, n_post)]
 
 
+@kernel
+def n_vectors(n_post):
+    return (n_post + LANES - 1) // LANES
+
+
 @allocating_kernel
 def forward_task(e, n_rooms, batch, results, turn):
-    """One vector of neurons in one sample."""
+    """VECTORS vectors of neurons in one sample."""
     n_post, capacity = results.spikes.shape[1:]
-    n_groups = (n_post + LANES - 1) // LANES
-    sample, low = turn // n_groups, turn % n_groups * LANES
+    n_tasks = (n_vectors(n_post) + VECTORS - 1) // VECTORS
+    sample, first = turn // n_tasks, turn % n_tasks * VECTORS
     a, b = batch.offsets[sample], batch.offsets[sample + 1]
     points = points_of(e, batch.times[a:b])
     n_p = batch.p.shape[1]
     g = lanes_for(e, n_p, points, b - a, 0)
     s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
     start = np.empty((LANES, e.n))
-    fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
-    want_all(e, n_post - low, s)
-    start_lanes(e, g, s, start)
-    walk_lanes(e, g, s, 0, n_intervals(points))
-    report(results, sample, low, s)
+    for vector in range(first, min(first + VECTORS, n_vectors(n_post))):
+        low = vector * LANES
+        fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
+        want_all(e, n_post - low, s)
+        start_lanes(e, g, s, start)
+        walk_lanes(e, g, s, 0, n_intervals(points))
+        report(results, sample, low, s)
     return 0
 
 
@@ -273,7 +281,7 @@ def forward_task(e, n_rooms, batch, results, turn):
 def forward(e, n_rooms, batch, results):
     """Simulate a batch; n_rooms: rows of scratch."""
     n_samples, n_post = results.counts.shape
-    for turn in prange(n_samples * ((n_post + LANES - 1) // LANES)):
+    for turn in prange(n_samples * ((n_vectors(n_post) + VECTORS - 1) // VECTORS)):
         call(e.run, (e, n_rooms, batch, results, np.int64(turn)))
 
 
@@ -308,7 +316,7 @@ def backward(e, sizes, analytical, batch, results, gradients):
 
     sizes: (n_rooms, n_pieces); analytical: piggyback, else adjusted.
     """
-    n_groups = (results.counts.shape[1] + LANES - 1) // LANES
+    n_groups = n_vectors(results.counts.shape[1])
     for turn in prange(n_groups * gradients.d_w.shape[0]):
         call(e.run_back,
              (e, sizes, analytical, batch, results, gradients, np.int64(turn)))  # fmt: skip

@@ -160,74 +160,153 @@ def _weighted(terms):
     return code
 
 
-def stages(n, v, a, b):
-    """Text of `flow` and `pull` for a tableau."""
-    a, b, size = a.tolist(), b.tolist(), len(b)
-    points = []
-    for i in range(size):
-        used = [j for j in range(i) if a[i][j] != 0.0]
-        if not used:
-            points.append(f"    y{i} = y")
-        else:
-            codes = []
-            for m in range(n):
-                code = f"y[{m}]"
-                for j in used:
-                    code = f"fma(h * {a[i][j]!r}, k{j}[{m}], {code})"
-                codes.append(code)
-            points.append(f"    y{i} = {_tuple(codes)}")
-        points.append(f"    k{i} = field_of(p, y{i})")
-    ends = []
-    for m in range(n):
-        code = f"{b[0]!r} * k0[{m}]"
-        for i in range(1, size):
-            code = f"fma({b[i]!r}, k{i}[{m}], {code})"
-        ends.append(f"fma(h, {code}, y[{m}])")
-    if min(b) < 0.0:
-        slope = f"abs(k0[{v}])"
-        for i in range(1, size):
-            slope = f"greater({slope}, abs(k{i}[{v}]))"
-        bound = f"y[{v}] + h * ({sum(abs(x) for x in b)!r} * {slope})"
-    else:
-        slope = f"k0[{v}]"
-        for i in range(1, size):
-            slope = f"greater({slope}, k{i}[{v}])"
-        bound = f"y[{v}] + h * {slope}"
-    back = []
-    for i in reversed(range(size)):
-        pulled = _tuple(
-            f"h * ({code})" if code else "0.0"
-            for code in (
-                _weighted([(b[i], f"lam[{m}]"), *((a[j][i], f"g{j}[{m}]")
-                                                  for j in range(i + 1, size))])
-                for m in range(n)
-            )
-        )  # fmt: skip
-        back.append(f"    g{i} = field_transpose_of(p, y{i}, {pulled})")
-    along = []
-    for i in range(size):
-        slopes = []
+STAGES_TEXT = """\
+@inlined_kernel
+def stages(p, y, h):
+{stages}
+    return {points}, {slopes}
+
+
+@inlined_kernel
+def ahead(p, y, h):
+    points, k = stages(p, y, h)
+    return {ends}, k[0][{v}], {bound}
+
+
+@inlined_kernel
+def turned(p, h, points, k):
+{along}
+    return {rates}
+
+
+@inlined_kernel
+def pulled(p, h, points, lam):
+{back}
+    return {moved}
+
+
+@kernel
+def flow_alone(p, y, h, rise, out):
+    z, rise[0], rise[1] = ahead(p, y, h)
+    {fill} = z
+    return len(p)
+
+
+@kernel
+def rate_alone(p, y, h, out):
+    points, k = stages(p, y, h)
+    {fill} = turned(p, h, points, k)
+    return len(p)
+
+
+@kernel
+def pull_alone(p, y, h, lam, out):
+    points, k = stages(p, y, h)
+    {fill} = pulled(p, h, points, lam)
+    return len(p)
+
+
+@inlined_kernel
+def flow(e, g, p, y, h, live):
+    z, slope, bound = ahead(p, y, h)
+    return z, bound
+
+
+@inlined_kernel
+def pull(e, g, b, p, y, h, lam, wanted, live):
+    points, k = stages(p, y, h)
+    rise = 0.0 * lam[0]
+    if wanted:
+        rate = turned(p, h, points, k)
+        rise = {dot}
+    return pulled(p, h, points, lam), rise
+
+
+"""
+
+
+def _points(n, a):
+    """Code of a step's stages: where each looks at the field, y0, y1, ..., and what it finds."""
+    lines = []
+    for i, row in enumerate(a):
+        codes = []
         for m in range(n):
-            slope = _weighted([(a[i][j], f"k{j}[{m}]") for j in range(i)])
-            turn = _weighted([(a[i][j], f"t{j}[{m}]") for j in range(i)])
-            slopes.append(f"fma(h, {turn}, {slope})" if slope else "0.0")
-        along.append(f"        t{i} = field_along_of(p, y{i}, {_tuple(slopes)})")
-    rises = [
-        f"lam[{m}] * fma(h, {_weighted([(b[i], f't{i}[{m}]') for i in range(size)])}, "
-        f"{_weighted([(b[i], f'k{i}[{m}]') for i in range(size)])})"
-        for m in range(n)
-    ]
-    moved = _tuple(
-        " + ".join([f"lam[{m}]", *(f"g{i}[{m}]" for i in range(size))]) for m in range(n)
-    )
-    return "\n".join([
-        "@inlined_kernel", "def flow(e, g, p, y, h, live):", *points,
-        f"    return {_tuple(ends)}, {bound}", "", "",
-        "@inlined_kernel", "def pull(e, g, b, p, y, h, lam, wanted, live):", *points,
-        "    rise = 0.0 * lam[0]",
-        "    if wanted:", *along, f"        rise = {' + '.join(rises)}",
-        *back, f"    return {moved}, rise", "", "", "",
-    ])  # fmt: skip
+            code = f"y[{m}]"
+            for j in range(i):
+                if row[j] != 0.0:
+                    code = f"fma(h * {row[j]!r}, k{j}[{m}], {code})"
+            codes.append(code)
+        lines += [f"    y{i} = {_tuple(codes)}", f"    k{i} = field_of(p, y{i})"]
+    return "\n".join(lines)
+
+
+def _bound(v, b):
+    """Code of what the threshold variable cannot rise above: its fastest stage for the whole step.
+
+    The mean of a shorter step's stages lies between theirs and the field's at the start.
+    """
+    slopes = [f"k[{i}][{v}]" for i in range(len(b))]
+    if min(b) < 0.0:
+        slopes = [f"abs({slope})" for slope in slopes]
+    largest = slopes[0]
+    for slope in slopes[1:]:
+        largest = f"greater({largest}, {slope})"
+    if min(b) < 0.0:
+        largest = f"({sum(abs(x) for x in b)!r} * {largest})"
+    return f"y[{v}] + h * {largest}"
+
+
+def _along(n, a):
+    """Code of the derivatives of the stages by h: t1, t2, ... of those that have one; which."""
+    lines, moving = [], []
+    for i, row in enumerate(a):
+        codes = []
+        for m in range(n):
+            slope = _weighted([(row[j], f"k[{j}][{m}]") for j in range(i)])
+            turn = _weighted([(row[j], f"t{j}[{m}]") for j in moving])
+            codes.append(f"fma(h, {turn}, {slope})" if turn else slope)
+        if codes[0] is not None:
+            lines.append(f"    t{i} = field_along_of(p, points[{i}], {_tuple(codes)})")
+            moving.append(i)
+    return "\n".join(lines), moving
+
+
+def _back(n, a, b):
+    """Code of the adjoints of the stages, g3, g2, ...; which there are."""
+    lines, moved = [], []
+    for i in reversed(range(len(b))):
+        codes = [
+            _weighted([(b[i], f"lam[{m}]"), *((a[j][i], f"g{j}[{m}]") for j in moved)])
+            for m in range(n)
+        ]
+        if codes[0] is not None:
+            weights = _tuple(f"h * ({code})" for code in codes)
+            lines.append(f"    g{i} = field_transpose_of(p, points[{i}], {weights})")
+            moved.append(i)
+    return "\n".join(lines), sorted(moved)
+
+
+def stages(n, v, a, b):
+    """Text of `flow` and `pull`, and of one neuron's step alone, for a tableau."""
+    a, b, size = a.tolist(), b.tolist(), len(b)
+    along, moving = _along(n, a)
+    back, moved = _back(n, a, b)
+    ends, rates = [], []
+    for m in range(n):
+        mean = _weighted([(b[i], f"k[{i}][{m}]") for i in range(size)])
+        turn = _weighted([(b[i], f"t{i}[{m}]") for i in moving])
+        ends.append(f"fma(h, {mean}, y[{m}])")
+        rates.append(f"fma(h, {turn}, {mean})" if turn else mean)
+    return STAGES_TEXT.format(
+        stages=_points(n, a), points=_tuple(f"y{i}" for i in range(size)),
+        slopes=_tuple(f"k{i}" for i in range(size)), ends=_tuple(ends), v=v, bound=_bound(v, b),
+        along=along, rates=_tuple(rates), back=back,
+        moved=_tuple(
+            " + ".join([f"lam[{m}]", *(f"g{i}[{m}]" for i in moved)]) for m in range(n)
+        ),
+        fill=", ".join(f"out[{m}]" for m in range(n)) + ",",
+        dot=" + ".join(f"lam[{m}] * rate[{m}]" for m in range(n)),
+    )  # fmt: skip
 
 
 EXPAND = """\

@@ -321,12 +321,20 @@ EXAMPLES = {
     "reset_transpose": (_VECTOR, _VECTOR, _VECTOR, _VECTOR),
     "term": (_VECTOR, _MATRIX, 1, 1.0),
     "jacobian_term": (_VECTOR, _MATRIX, 1, 1.0),
+    "flow_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
+    "rate_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR),
+    "pull_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
 }
+
+
+def address_in(module, name):
+    """Address of a function of a module of `module_of`, compiled."""
+    return address_of(getattr(module, name), *EXAMPLES[name])
 
 
 def address(source, name):
     """Address of one of a model's functions, compiled."""
-    return address_of(getattr(module_of(HEADER + source.text), name), *EXAMPLES[name])
+    return address_in(module_of(HEADER + source.text), name)
 
 
 def vectors(source, model, e):
