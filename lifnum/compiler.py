@@ -28,6 +28,7 @@ import numba
 from numba.core import cgutils, config, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, typeof_impl
 from numba.np.ufunc import parallel
 
@@ -113,6 +114,21 @@ def _temporary_folder(reason):
 CACHE_FOLDER = _cache_folder()
 
 
+class _InnerLibrary(JITCodeLibrary):
+    """The code of a kernel that is only linked into others: optimised and made machine code there.
+
+    Else every level of calls does both once more.
+    """
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
 class _Compiler(Compiler):
     """Numba's compiler, in four fifths of its time: the kernels are as fast, to the bit the same.
 
@@ -132,50 +148,52 @@ class _Compiler(Compiler):
                 gc.enable()
 
 
-class _Linked(JITCodeLibrary):
-    """Code that is optimised and translated as a part of what calls it, and not alone too.
+class _InnerCompiler(_Compiler):
+    """The compiler of what other kernels call: nothing that Python could call."""
 
-    What Numba does at every level of nesting is done once: three fifths of the time.
-    """
-
-    def _optimize_functions(self, module):
-        module.data_layout = self._codegen._data_layout
-
-    def finalize(self):
-        self._raise_if_finalized()
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        self._final_module.verify()
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-    @property
-    def codegen(self):
-        """Itself: Numba asks it for `set_env`."""
-        return self
-
-    def set_env(self, name, environment):
-        """Of code that is not translated there is none."""
-
-
-class _InlinedCompiler(_Compiler):
-    """That of code for other code."""
+    def __init__(self, typing_context, target_context, library, *arguments):
+        library = _InnerLibrary(target_context.codegen(), "inner")
+        super().__init__(typing_context, target_context, library, *arguments)
 
     def compile_extra(self, function):
-        self.state.library = _Linked(self.state.targetctx.codegen(), function.__qualname__)
-        return super().compile_extra(function)
+        flags = self.state.flags
+        flags.no_compile = flags.no_cpython_wrapper = True
+        result = super().compile_extra(function)
+        name = object()  # by which the compiler of a caller finds it
+        self.state.targetctx.insert_user_function(name, result.fndesc, [result.library])
+        return result._replace(entry_point=name)
 
 
-def _compiled(function, compiler=_Compiler, **options):
+def _compiled(function, **options):
     previous, config.CACHE_DIR = config.CACHE_DIR, CACHE_FOLDER
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, **options}
     try:
         return numba.njit(
-            pipeline_class=compiler, error_model="numpy", no_cfunc_wrapper=True,
-            cache=CACHE_FOLDER is not None and compiler is _Compiler, **options
+            pipeline_class=_Compiler, cache=CACHE_FOLDER is not None, **options
         )(function)  # fmt: skip
     finally:
         config.CACHE_DIR = previous
+
+
+def _kernel(function, **options):
+    """A compiled function, of which other kernels have a form of their own.
+
+    That is compiled once for numbers of a type, whether they are literals or not.
+    """
+    outer = _compiled(function, **options)
+    inner = numba.njit(
+        pipeline_class=_InnerCompiler, error_model="numpy", no_cfunc_wrapper=True, **options
+    )(function)  # fmt: skip
+
+    def add_overload(result):
+        inner.overloads[tuple(result.signature.args)] = result
+
+    def get_call_template(arguments, keywords):
+        return template(tuple(map(types.unliteral, arguments)), keywords)
+
+    template, inner.add_overload = inner.get_call_template, add_overload
+    outer.get_call_template, outer.get_overload = get_call_template, inner.get_overload
+    return outer
 
 
 def kernel(function):
@@ -183,34 +201,17 @@ def kernel(function):
 
     Without Numba's reference counting: its atomic increments cost more than a propagator.
     """
-    return _compiled(function, _nrt=False)
-
-
-def formula(function):
-    """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
-    return _compiled(function, _nrt=False, forceinline=True)
+    return _kernel(function, _nrt=False)
 
 
 def inlined_kernel(function):
-    """A `formula` for kernels to call: the code for calls from Python would take a while.
-
-    Python, and so the simulator of a GPU, runs it as it is written.
-    """
-    dispatcher = _compiled(
-        function, _InlinedCompiler, _nrt=False, forceinline=True, no_cpython_wrapper=True
-    )
-    dispatcher.__class__ = _as_written(type(dispatcher))
-    return dispatcher
+    """A `kernel` for the innermost loops: a call with 30 arguments costs as much as its work."""
+    return _kernel(function, _nrt=False, forceinline=True)
 
 
-@functools.cache
-def _as_written(dispatcher):
-    """That class of Numba's, but calls from Python are to the function itself."""
-
-    def call(self, *arguments):
-        return self.py_func(*arguments)
-
-    return type(dispatcher.__name__, (dispatcher,), {"__call__": call, "__slots__": ()})
+def allocating_kernel(function):
+    """A `kernel` that makes arrays, for itself or for the kernel that calls it."""
+    return _kernel(function)
 
 
 class _Threads:
@@ -307,7 +308,7 @@ def address_of(function, *examples):
     function.compile(signature)
     compiled = function.overloads[signature]
     address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    assert address and compiled.signature.return_type == types.int64
+    assert address and types.unliteral(compiled.signature.return_type) == types.int64
     return address
 
 
@@ -332,3 +333,28 @@ def call(typing_context, address, arguments):
         return result
 
     return types.int64(address, arguments), generate
+
+
+def by_class(kernels):
+    """What kernels call as a function of a named tuple and more: the kernel of the tuple's class.
+
+    kernels: {class: kernel}. Which one is decided while the caller is compiled, so that it holds
+    no other.
+    """
+
+    def stub(tuple_, *arguments):
+        return kernels[type(tuple_)](tuple_, *arguments)
+
+    class Choice(AbstractTemplate):
+        key = stub
+
+        def generic(self, arguments, keywords):
+            chosen = kernels[arguments[0].instance_class]
+            template, _, arguments, keywords = chosen.get_call_template(arguments, keywords)
+            return template(self.context).apply(arguments, keywords)
+
+        def get_impl_key(self, signature):
+            return kernels[signature.args[0].instance_class].get_overload(signature)
+
+    infer_global(stub, types.Function(Choice))
+    return stub

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
-from lifnum.kernels.general.source import Source, address
+from lifnum.kernels.general.source import Source, address, address_in, vectors
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS
@@ -12,18 +13,18 @@ from lifnum.methods.runge_kutta import TABLEAUS, coefficients
 from lifnum.spikes import SpikeTrains
 from lifnum.weights import write
 
-FAMILIES = {"ps": engine.SERIES, "exponential-euler": engine.EXPONENTIAL}
+FAMILIES = {"ps": engine.Series, "exponential-euler": engine.Exponential}
 
 FORWARD = {
-    engine.STAGES: ("field", "field_along", "reset"),
-    engine.SERIES: ("term", "reset"),
-    engine.EXPONENTIAL: ("field", "diagonal", "reset"),
+    engine.Stages: ("field", "reset"),
+    engine.Series: ("term", "reset"),
+    engine.Exponential: ("field", "diagonal", "reset"),
 }
 
 BACKWARD = {
-    engine.STAGES: ("field_transpose", "reset_transpose"),
-    engine.SERIES: ("field", "jacobian_term", "reset_transpose"),
-    engine.EXPONENTIAL: ("field_transpose", "diagonal_transpose", "reset_transpose"),
+    engine.Stages: ("reset_transpose",),
+    engine.Series: ("field", "jacobian_term", "reset_transpose"),
+    engine.Exponential: ("field_transpose", "diagonal_transpose", "reset_transpose"),
 }
 
 PIGGYBACK = ("field", "term", "jacobian_term", "reset_transpose")
@@ -75,15 +76,14 @@ class ModelLayer:
         self._thresholds = np.empty(n_post)
         self._thresholds[:] = bar
         self._p = source.parameters(model, n_post)
-        family = FAMILIES.get(scheme.method, engine.STAGES)
+        family = FAMILIES.get(scheme.method, engine.Stages)
         a, b = np.zeros((0, 0)), np.zeros(0)
-        if family == engine.STAGES:
+        if family is engine.Stages:
             a, b = coefficients(scheme.method)
         positive, negative = model.input_indices
-        self.engine = engine.Engine(
+        self.engine = family(
             n=source.n,
             v=model.threshold_index,
-            family=family,
             order=int(scheme.order or 0) if scheme.method == "ps" else 0,
             tolerance=float(scheme.tolerance or 0.0),
             a=a,
@@ -99,16 +99,16 @@ class ModelLayer:
             dt=float(scheme.dt),
             n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
             duration=float(duration),
-            **dict.fromkeys(
-                ("field", "field_along", "field_transpose", "diagonal", "diagonal_transpose",
-                 "reset", "reset_transpose", "term", "jacobian_term"), 0,
-            ),
-        )  # fmt: skip
-        self._need(FORWARD[family])
+            **dict.fromkeys(engine.ADDRESSES, 0),
+        )
         self._n_rooms = engine.rows(self.engine)
+        self._need(FORWARD[family])
+        self._vectors = vectors(source, model, self.engine)
+        self._need_alone(("flow", "rate"))
+        self._vectorise("quiet")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
-        self._run = None
+        self._run, self._adjoints = None, {}
 
     def _need(self, names):
         """Compile functions of the model that the engine does not have yet."""
@@ -117,6 +117,33 @@ class ModelLayer:
             self.engine = self.engine._replace(
                 **{name: address(self._source, name) for name in missing}
             )
+
+    def _need_alone(self, names):
+        """Compile what stages are of one neuron."""
+        if isinstance(self.engine, engine.Stages):
+            found = {name: address_in(self._vectors, f"{name}_alone") for name in names}
+            self.engine = self.engine._replace(**found)
+
+    def _vectorise(self, name):
+        if self._vectors is not None and getattr(self.engine, name) == 0:
+            examples = passes.vector_examples(self.engine)[name]
+            found = address_of(getattr(self._vectors, name), *examples)
+            self.engine = self.engine._replace(**{name: found})
+
+    def _adjoint(self, analytical, *arguments):
+        """The engine of an adjoint: the analytical one walks every neuron alone."""
+        self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
+        self._need_alone(("pull",))
+        if analytical not in self._adjoints:
+            self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
+        if not analytical:
+            self._vectorise("quiet_back")
+        one = self.engine._replace(**self._adjoints[analytical])
+        return one._replace(quiet=0, quiet_back=0) if analytical else one
+
+    def _batch(self, inputs):
+        return passes.Batch(inputs.times, inputs.offsets, inputs.indices, self.weights, self._p,
+                            self._thresholds, self._starts)  # fmt: skip
 
     @property
     def weights(self):
@@ -143,11 +170,11 @@ class ModelLayer:
         fault_times = np.zeros((batch, n_post))
         while True:
             slots = np.empty((batch, n_post, self._capacity))
-            passes.forward(
-                self.engine, self._n_rooms, inputs.times, inputs.offsets, inputs.indices,
-                self.weights, self._p, self._thresholds, self._starts, slots, counts, faults,
-                fault_times,
-            )  # fmt: skip
+            results = passes.Results(slots, counts, faults, fault_times)
+            if self.engine.run == 0:
+                found = passes.units(self.engine, self._batch(inputs), results)
+                self.engine = self.engine._replace(**found)
+            passes.forward(self.engine, self._n_rooms, self._batch(inputs), results)
             if not (faults[:, :, 0] == NO_ROOM).any():
                 break
             self._capacity = min(2 * self._capacity, self.neuron.max_spikes)
@@ -163,7 +190,7 @@ class ModelLayer:
         self.n_capped = int((counts == self.neuron.max_spikes).sum())
         self.n_suppressed = int(faults[:, :, 2].sum())
         self.n_steps = int((inputs.times < self.engine.duration).sum()) + batch * self.engine.n_grid
-        self._run = inputs, slots, counts, order
+        self._run = inputs, results, order
         return self.spikes
 
     def _raise(self, faults, fault_times):
@@ -190,8 +217,8 @@ class ModelLayer:
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
         analytical = gradient == "piggyback"
-        self._need(PIGGYBACK if analytical else BACKWARD[self.engine.family])
-        inputs, slots, counts, order = self._run
+        inputs, results, order = self._run
+        counts = results.counts
         batch, (n_pre, n_post) = len(inputs), self.shape
         by_neuron = np.empty(len(order))
         by_neuron[order] = d_times
@@ -203,11 +230,11 @@ class ModelLayer:
             d_w = np.zeros((n_chunks, n_pre, n_post))
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
-            passes.backward(
-                self.engine, self._n_rooms, self._n_pieces, analytical, inputs.times,
-                inputs.offsets, inputs.indices, self.weights, self._p, self._thresholds,
-                self._starts, slots, counts, places, by_neuron, d_w, d_in, tallies,
-            )  # fmt: skip
+            batch_of = self._batch(inputs)
+            sums = passes.Gradients(by_neuron, places, d_w, d_in, tallies)
+            e = self._adjoint(analytical, batch_of, results, sums)
+            sizes = self._n_rooms, self._n_pieces
+            passes.backward(e, sizes, analytical, batch_of, results, sums)
             most = int(tallies[:, 1].max(initial=0))
             if most <= self._n_pieces:
                 break
@@ -238,8 +265,7 @@ class ModelLayer:
         n_pieces = 64
         while True:
             passes.states(
-                self.engine, self._n_rooms, n_pieces, inputs.times, inputs.offsets, inputs.indices,
-                self.weights, self._p, self._thresholds, self._starts, self._capacity,
+                self.engine, (self._n_rooms, n_pieces), self._batch(inputs), self._capacity,
                 np.ascontiguousarray(times[order]), out, lacking,
             )  # fmt: skip
             if not lacking.any():

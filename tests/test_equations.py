@@ -9,7 +9,7 @@ import pytest
 
 import lifnum
 from lifnum import Model, models
-from lifnum.kernels.general.source import Source, module_of
+from lifnum.kernels.general.source import HEADER, Source, module_of
 from lifnum.neurons.equations import EquationError
 
 EVERY = list(models.BUILT_IN)
@@ -50,7 +50,8 @@ def in_python(source):
         return naive_models.phi(k, x)
 
     names = {name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "sin", "cos")}
-    names |= {"phi": phi, "kernel": lambda function: function}
+    names |= {"phi": phi, "power": np.power, "fma": lambda x, y, z: x * y + z}
+    names |= dict.fromkeys(("kernel", "inlined_kernel"), lambda function: function)
     exec(source.text, names)
     return names
 
@@ -238,7 +239,8 @@ def test_taylor_coefficients_equal_the_oracle_s_and_those_of_the_jacobian_are_it
     """To order 20; near and far from the singularities that exprel removes."""
     rng, source, order = np.random.default_rng(3), Source(model), 20
     p, plain, n = source.parameters(model, 1)[0], naive_models.Plain(model), len(model.variables)
-    term, jacobian_term = (getattr(module_of(source), name) for name in ("term", "jacobian_term"))
+    module = module_of(HEADER + source.text)
+    term, jacobian_term = module.term, module.jacobian_term
     for y in [*states(model, rng, 3), states(model, rng, 1)[0] * 0.0 + 1e-3]:
         r = np.zeros((source.n_rows, order + 2))
         more = r.copy()

@@ -116,6 +116,16 @@ _register_operation(operator.mul, "fmul")
 _register_operation(operator.truediv, "fdiv")
 
 
+@type_callable(operator.neg)
+def _type_negative(context):
+    return lambda x: x if isinstance(x, VectorType) else None
+
+
+@lower_builtin(operator.neg, VectorType)
+def _negative(context, builder, signature, arguments):
+    return builder.fneg(arguments[0])
+
+
 def _register_function(function, name):
     @type_callable(function)
     def type_function(context):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifnum.compiler import formula, kernel
+from lifnum.compiler import inlined_kernel, kernel
 from lifnum.methods.tableau import RungeKutta
 
 EXACT, PS, BACKWARD_EULER, TRAPEZOIDAL, EXPONENTIAL_EULER = range(5)
@@ -112,7 +112,7 @@ def power_series(order, tau_s, tau):
     return series
 
 
-@formula
+@inlined_kernel
 def exact_propagator(h, tau_s, tau):
     """(a, c, b) of the exact solution; c does not cancel as tau_s -> tau, from either side."""
     slow, fast = max(tau, tau_s), min(tau, tau_s)
@@ -134,7 +134,7 @@ def exact_propagator(h, tau_s, tau):
     return e_slow, c, e_fast
 
 
-@formula
+@inlined_kernel
 def significant_order(m, x):
     """Order up to which the series in x = h / unit, and its derivative, differ from their sum.
 
@@ -148,7 +148,7 @@ def significant_order(m, x):
     return min(m.order, 7) if abs(x) < 1e-2 else m.order
 
 
-@formula
+@inlined_kernel
 def series_propagator(m, order, x):
     """(a, c, b) of the series up to x^order, x = h / unit: numbers or vectors."""
     a, c, b = 0.0 * x, 0.0 * x, 0.0 * x
@@ -159,7 +159,7 @@ def series_propagator(m, order, x):
     return a, m.unit * c, b
 
 
-@formula
+@inlined_kernel
 def propagator(m, h):
     """(a, c, b) of a step of length h, in the time unit of tau."""
     if m.code == EXACT:
@@ -177,7 +177,7 @@ def propagator(m, h):
     return np.exp(-h / m.tau_s), m.tau * lost, np.exp(-h / m.tau)
 
 
-@formula
+@inlined_kernel
 def is_square(d):
     """Whether both exponentials of the exact solution are powers of one: b, and a = b^2.
 
@@ -186,13 +186,13 @@ def is_square(d):
     return d.code == EXACT and d.tau == 2.0 * d.tau_s and d.tau <= LONG_TAU * d.duration
 
 
-@formula
+@inlined_kernel
 def square_propagator(m, b, lost):
     """(a, c, b) where `is_square`, from b and lost = 1 - b: numbers or vectors."""
     return b * b, m.tau * b * lost, b
 
 
-@formula
+@inlined_kernel
 def remaining_propagator(d, rest, b_whole, b_part):
     """(a, c, b) of the rest of a step whose whole and whose part before have these b.
 
@@ -205,7 +205,7 @@ def remaining_propagator(d, rest, b_whole, b_part):
     return propagator(d, rest)
 
 
-@formula
+@inlined_kernel
 def propagator_and_derivative(m, h):
     """(a, c, b, a', c', b') of a step of length h: derivatives with respect to h."""
     if m.code == PS:
@@ -231,7 +231,7 @@ def propagator_and_derivative(m, h):
     return a, c, b, -a / m.tau_s, b, -b / m.tau
 
 
-@formula
+@inlined_kernel
 def rises_exactly(m, i0, u0, h):
     """Whether u of `exact` rises at h: the sign of u'(h) / e_slow, which does not underflow."""
     p, q = 1.0 / m.tau, 1.0 / m.tau_s
@@ -243,7 +243,7 @@ def rises_exactly(m, i0, u0, h):
     return (e_fast - c * q) * i0 - e_fast * p * u0 > 0.0
 
 
-@formula
+@inlined_kernel
 def propagator_derivative(m, h):
     """(a', c', b') with respect to the step length h."""
     return propagator_and_derivative(m, h)[3:]
@@ -292,7 +292,7 @@ def series_growth(m, h):
     return 1.0 / (1.0 - x) if x < 0.5 else np.exp(x)
 
 
-@formula
+@inlined_kernel
 def bend_change(m, h):
     """Bounds (C, B) of a series: |u''(s) - u''(0)| <= C |I0| + B |u0| on [0, h]."""
     if not m.taylor:

@@ -5,29 +5,30 @@ s is their polynomial at x = s / h.
 """
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.engine import MAX_ORDER, SCALE
+from lifnum.kernels.general.engine import MAX_ORDER, SCALE, TAIL
 
 NOT_CONVERGED = -1
 
 
 @kernel
-def series_expand(e, p, y, h, order, tolerance, r, room):
+def series_expand(e, c, y, h, order, tolerance):
     """Coefficients of the state; the order used, or NOT_CONVERGED.
 
     With a tolerance > 0 terms are added until two in turn are at most that times the largest
     term of their variable so far, the state's own value included.
     """
+    r, room = c.r, c.room
     for i in range(e.n):
         r[i, 0] = y[i]
     if not tolerance > 0.0:
         for k in range(order):
-            call(e.term, (p, r, k, h))
+            call(e.term, (c.p, r, k, h))
         return order
     for i in range(e.n):
         room[SCALE, i] = abs(y[i])
     small = 0
     for k in range(MAX_ORDER):
-        call(e.term, (p, r, k, h))
+        call(e.term, (c.p, r, k, h))
         fine = True
         for i in range(e.n):
             size = abs(r[i, k + 1])
@@ -40,12 +41,12 @@ def series_expand(e, p, y, h, order, tolerance, r, room):
 
 
 @kernel
-def series_expand_all(e, p, y, h, order, r):
+def series_expand_all(e, c, y, h, order):
     """Coefficients of the state and, below the order, of the field's Jacobian."""
     for i in range(e.n):
-        r[i, 0] = y[i]
+        c.r[i, 0] = y[i]
     for k in range(order):
-        call(e.jacobian_term, (p, r, k, h))
+        call(e.jacobian_term, (c.p, c.r, k, h))
 
 
 @kernel
@@ -68,26 +69,26 @@ def series_rate(e, r, order, x, h, out):
 
 
 @kernel
-def series_pull(e, r, order, x, h, lam, room, first, out):
-    """out = (derivative of the state at x by y)^T lam, after `series_expand_all`; out may be lam.
+def series_pull(e, c, y, step, lam, out):
+    """out = (derivative of the state after s by y)^T lam; out may be lam.
 
-    y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose derivative by the state's j-th
-    is coefficient k - j of the Jacobian: that recurrence backwards, in the rows from `first`.
+    After `series_expand_all`: y_{k+1} is h / (k + 1) times the field's k-th coefficient, whose
+    derivative by the state's j-th is coefficient k - j of the Jacobian. That recurrence backwards.
     """
-    power = 1.0
-    for k in range(order + 1):
+    r, room, x, power = c.r, c.room, step.s / step.h, 1.0
+    for k in range(step.order + 1):
         for i in range(e.n):
-            room[first + i, k] = lam[i] * power
+            room[TAIL + i, k] = lam[i] * power
         power *= x
-    for k in range(order - 1, -1, -1):
-        step = h / (k + 1)
+    for k in range(step.order - 1, -1, -1):
+        factor = step.h / (k + 1)
         for m in range(len(e.entries)):
-            weight = step * room[first + e.entries[m, 0], k + 1]
-            to, row = first + e.entries[m, 1], e.entries[m, 2]
+            weight = factor * room[TAIL + e.entries[m, 0], k + 1]
+            to, row = TAIL + e.entries[m, 1], e.entries[m, 2]
             if e.entries[m, 3] != 0:
                 room[to, k] += r[row, 0] * weight
             else:
                 for j in range(k + 1):
                     room[to, j] += r[row, k - j] * weight
     for i in range(e.n):
-        out[i] = room[first + i, 0]
+        out[i] = room[TAIL + i, 0]

@@ -7,8 +7,6 @@ import numpy as np
 MAX_ORDER = 32
 MAX_CUTS = 40
 
-STAGES, SERIES, EXPONENTIAL = range(3)  # families of methods
-
 NONE, LINEAR, DENSE = range(3)
 
 AGAIN, SEVERAL, LOSE = range(3)
@@ -18,18 +16,17 @@ OVERSHOOTS = {"again": AGAIN, "several": SEVERAL, "lose": LOSE}
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, SCALE, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- FIRST_STAGE) = range(15)  # fmt: skip
+ RESULT, RISE, TAIL) = range(17)  # fmt: skip
 
 
 class Engine(NamedTuple):
-    """A layer's model and scheme.
+    """A layer's model and scheme; its class is that of the method's family.
 
     Flat, since Numba hands no nested tuples to parallel loops.
     """
 
     n: int  # variables
     v: int  # the threshold variable
-    family: int
     order: int
     tolerance: float  # of an adaptive order, else 0
     a: np.ndarray  # the tableau of stages
@@ -45,8 +42,10 @@ class Engine(NamedTuple):
     dt: float
     n_grid: int
     duration: float
+    flow: int  # of stages: the whole step, and its derivatives
+    rate: int
+    pull: int
     field: int
-    field_along: int
     field_transpose: int
     diagonal: int
     diagonal_transpose: int
@@ -54,8 +53,55 @@ class Engine(NamedTuple):
     reset_transpose: int
     term: int
     jacobian_term: int
+    quiet: int  # vectors of neurons over steps in which none may spike, and back; 0: none can
+    quiet_back: int
+    walk_interval: int  # see `walk`, `adjoint` and `piggyback`
+    interval_back: int
+    run: int  # see `passes`
+    run_back: int
+
+
+class Stages(Engine):
+    """Of a Runge-Kutta method."""
+
+    __slots__ = ()
+
+
+class Series(Engine):
+    """Of power series."""
+
+    __slots__ = ()
+
+
+class Exponential(Engine):
+    """Of exponential Euler."""
+
+    __slots__ = ()
+
+
+FAMILIES = (Stages, Series, Exponential)
+
+
+class Cell(NamedTuple):
+    """One neuron's numbers, and scratch for it."""
+
+    p: np.ndarray  # (n_p,) what the model's functions take
+    theta: float
+    room: np.ndarray  # (rows(e), WIDTH)
+    r: np.ndarray  # (n_rows, WIDTH) Taylor coefficients
+
+
+class Step(NamedTuple):
+    """A step of a cell that was planned for h, at s, of this order."""
+
+    h: float
+    s: float
+    order: int
+
+
+ADDRESSES = Engine._fields[Engine._fields.index("flow") :]
 
 
 def rows(e):
-    """How many rows `room` has: three a stage, and one a variable for a series' transpose."""
-    return FIRST_STAGE + 2 * max(len(e.b), 1) + e.n
+    """How many rows `room` has: those above, and one a variable for a series' transpose."""
+    return TAIL + e.n

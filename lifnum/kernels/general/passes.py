@@ -1,36 +1,79 @@
 """The passes of a model's layer over a batch: forward, adjoint, and the state at given times.
 
-Work is cut into samples, groups of LANES neurons and, in the adjoint, chunks of samples, whose
+Work is cut into samples, vectors of LANES neurons and, in the adjoint, chunks of samples, whose
 numbers depend on the problem's size alone: results do not depend on the number of threads.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import kernel, parallel_kernel
-from lifnum.kernels.general.engine import AT, END, LAM, LINEAR, STATE, WIDTH
+from lifnum.compiler import address_of, allocating_kernel, call, kernel, parallel_kernel
+from lifnum.kernels.general.adjoint import interval_back
+from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
-from lifnum.kernels.general.piggyback import MOST_PARTS, input_back, interval_piggyback
+from lifnum.kernels.general.lanes import (
+    N_WORDS,
+    Alone,
+    Back,
+    Checkpoints,
+    Lanes,
+    adjoint_lanes,
+    jump,
+    start_lanes,
+    walk_lanes,
+)
+from lifnum.kernels.general.piggyback import MOST_PARTS, interval_piggyback
 from lifnum.kernels.general.walk import (
     ARMED,
-    COUNT,
     ENDED,
     FAULT,
+    N_COUNTS,
     PIECES,
-    SUPPRESSED,
-    VARIABLE,
-    WANTED,
+    Interval,
     Pieces,
     Points,
     Track,
-    interval_back,
     merge,
-    walk,
+    walk_interval,
 )
 from lifnum.kernels.vectors import LANES
 
-SEGMENT = 256  # sub-intervals that the adjoint simulates anew at once
+SEGMENT = 1024  # sub-intervals that the adjoint simulates anew at once
+VECTORS = 8  # of a task of the forward pass: what its points cost is then little
 TASKS = 32  # of the adjoint: enough for any number of threads that one would use
+
+
+class Batch(NamedTuple):
+    """A layer's neurons, and the samples that act on them."""
+
+    times: np.ndarray
+    offsets: np.ndarray
+    indices: np.ndarray
+    w: np.ndarray  # (n_pre, n_post)
+    p: np.ndarray  # (n_post, n_p)
+    thresholds: np.ndarray  # (n_post,)
+    starts: np.ndarray  # (n_post, n)
+
+
+class Results(NamedTuple):
+    """What the forward pass leaves of each neuron in each sample."""
+
+    spikes: np.ndarray  # (batch, n_post, capacity) times
+    counts: np.ndarray  # int64 (batch, n_post)
+    faults: np.ndarray  # int64 (batch, n_post, 3): what, with which variable, suppressed or not
+    fault_times: np.ndarray  # (batch, n_post)
+
+
+class Gradients(NamedTuple):
+    """What the adjoint takes and adds to."""
+
+    d_times: np.ndarray  # by the spikes' times, ordered by (sample, neuron, time)
+    places: np.ndarray  # int64 (batch * n_post + 1,): where each neuron's begin there
+    d_w: np.ndarray  # (chunks, n_pre, n_post)
+    d_in: np.ndarray  # (groups, inputs); no rows: nobody asks
+    tallies: np.ndarray  # int64 (tasks, 3): without gradient, pieces without room, other spikes
 
 
 def chunks(batch, n_groups):
@@ -38,193 +81,270 @@ def chunks(batch, n_groups):
     return max(1, min(batch, TASKS // n_groups))
 
 
+@allocating_kernel
+def lanes_for(e, n_p, points, n_inputs, n_records):
+    """A vector of neurons, to be filled."""
+    return Lanes(
+        np.empty((n_p, LANES)), np.empty((1, LANES)), np.empty((e.n, LANES)),
+        np.empty((e.n, LANES)), np.empty((n_inputs, LANES)), points.time, points.source,
+        points.tied, np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
+        np.empty((n_records, e.n, LANES)), np.empty(n_records + 1, np.int64),
+        np.empty(n_records + 1, np.int64), np.zeros(N_WORDS, np.int64),
+    )  # fmt: skip
+
+
+@allocating_kernel
+def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
+    return Alone(
+        np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
+        np.zeros(N_COUNTS, np.int64), np.zeros(1), np.empty((LANES, capacity)),
+        np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty((LANES, 3), np.int64),
+        np.empty(LANES), np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
+        np.empty((n_pieces, 2)), np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
+        np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
+    )  # fmt: skip
+
+
+@allocating_kernel
+def points_for(n):
+    return Points(np.empty(n), np.empty(n, np.int64), np.empty(n, np.bool_))
+
+
+@allocating_kernel
+def points_of(e, times):
+    """The points of a sample."""
+    points = points_for(len(times) + e.n_grid + 3)
+    n = merge(e, times, points)
+    return Points(points.time[:n], points.source[:n], points.tied[:n])
+
+
+@allocating_kernel
+def back_for(e, d_times, n_points, n_inputs, n_parts):
+    return Back(
+        np.empty((e.n, LANES)), np.empty((e.n, LANES)), np.empty((e.n, MAX_ORDER, LANES)),
+        np.zeros(n_points), np.zeros((n_inputs, LANES)), d_times, np.empty(LANES + 1, np.int64),
+        np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
+    )  # fmt: skip
+
+
+@allocating_kernel
+def checkpoints_for(e, n_segments):
+    return Checkpoints(np.empty((n_segments, e.n, LANES)), np.empty((n_segments, LANES), np.int64),
+                       np.empty((n_segments, N_WORDS), np.int64))  # fmt: skip
+
+
+def units(e, batch, results, gradients=None, analytical=False):
+    """Addresses of what the passes call, for a class of engine and arguments like these.
+
+    gradients: for `backward`; analytical: piggyback, else adjusted. Without: for `forward`.
+    """
+    g, s = vector_of(e)
+    c, pieces = Cell(s.p[0], 0.0, s.room, s.r), Pieces(*s[-7:])
+    if gradients is None:
+        track = Track(s.count, s.when)
+        return {
+            "walk_interval": address_of(
+                walk_interval, e, c, Interval(0.0, 0.0, True), track, s.spikes[0], pieces
+            ),
+            "run": address_of(forward_task, e, 0, batch, results, 0),
+        }
+    b = back_for.py_func(e, np.empty(0), 1, 1, 1)
+    back = interval_piggyback if analytical else interval_back
+    return {
+        "interval_back": address_of(back, e, c, pieces, b.d_times, b.parts, b.tally, 0, 0),
+        "run_back": address_of(backward_task, e, (0, 0), analytical, batch, results, gradients, 0),
+    }
+
+
+def vector_of(e):
+    """(`Lanes`, `Alone`) like those that the passes make."""
+    points = points_for.py_func(1)
+    return lanes_for.py_func(e, 1, points, 1, 1), alone_for.py_func(e, 1, rows(e), 1, 1, 1)
+
+
+def vector_examples(e):
+    """Arguments like those of a model's `quiet` and `quiet_back`."""
+    g, _ = vector_of(e)
+    b = back_for.py_func(e, np.empty(0), 1, 1, 1)
+    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0)}
+
+
 @kernel
-def gather(w, indices, low, drive):
-    """drive (inputs, LANES) = the rows of the inputs, of the neurons from low on."""
+def fill(w, indices, batch, low, g, s, start):
+    """Fill a vector with the neurons from low on, those of the padding as the last one, and with
+    its inputs' weights; start (LANES, n)."""
+    n_post = w.shape[1]
+    for lane in range(LANES):
+        j = min(low + lane, n_post - 1)
+        g.theta[0, lane] = batch.thresholds[j]
+        for i in range(len(g.p)):
+            g.p[i, lane] = s.p[lane, i] = batch.p[j, i]
+        for i in range(start.shape[1]):
+            start[lane, i] = batch.starts[j, i]
     for k in range(len(indices)):
-        for lane in range(drive.shape[1]):
+        for lane in range(LANES):
             column = low + lane
-            drive[k, lane] = w[indices[k], column] if column < w.shape[1] else 0.0
+            g.drive[k, lane] = w[indices[k], column] if column < n_post else 0.0
 
 
 @kernel
-def begin(track, room, start, n):
-    """A neuron at time 0."""
+def report(results, sample, low, s):
+    for lane in range(min(LANES, results.counts.shape[1] - low)):
+        j = low + lane
+        results.counts[sample, j] = s.counts[lane]
+        for q in range(s.counts[lane]):
+            results.spikes[sample, j, q] = s.spikes[lane, q]
+        for k in range(3):
+            results.faults[sample, j, k] = s.faults[lane, k]
+        results.fault_times[sample, j] = s.fault_times[lane]
+
+
+@kernel
+def collect(batch, results, gradients, g, s, back, place):
+    """Add the adjoint of a vector to the gradients, and whether it had other spikes than before.
+
+    place: (sample, its vector, its chunk, the task).
+    """
+    sample, group, chunk, turn = place
+    low, first = group * LANES, batch.offsets[sample]
+    n_here = min(LANES, results.counts.shape[1] - low)
+    tally = gradients.tallies[turn]
+    tally[0] += back.tally[0]
+    tally[1] = max(tally[1], back.tally[1])
+    for lane in range(n_here):
+        for q in range(s.wanted[lane]):
+            if s.spikes[lane, q] != results.spikes[sample, low + lane, q]:
+                tally[2] = 1
+    for k in range(1, len(g.time)):
+        source = g.source[k]
+        if source >= 0:
+            if len(gradients.d_in) > 0:
+                gradients.d_in[group, first + source] += back.d_points[k]
+            row = batch.indices[first + source]
+            for lane in range(n_here):
+                gradients.d_w[chunk, row, low + lane] += back.d_drive[source, lane]
+
+
+@kernel
+def n_intervals(points):
+    return len(points.time) - 1
+
+
+@kernel
+def want_all(e, n_neurons, s):
+    """Every spike of a vector's neurons; there are none of the padding."""
+    for lane in range(LANES):
+        s.wanted[lane] = e.max_spikes + 1 if lane < n_neurons else 0
+
+
+@kernel
+def want(results, gradients, sample, low, s, back):
+    """Which spikes of a vector have derivatives, and where these are."""
+    n_post = results.counts.shape[1]
+    for lane in range(LANES):
+        j = low + lane
+        s.wanted[lane] = results.counts[sample, j] if j < n_post else 0
+        for q in range(s.wanted[lane]):
+            s.spikes[lane, q] = np.nan
+    for lane in range(LANES + 1):
+        back.places[lane] = gradients.places[sample * n_post + min(low + lane, n_post)]
+
+
+@kernel
+def n_vectors(n_post):
+    return (n_post + LANES - 1) // LANES
+
+
+@allocating_kernel
+def forward_task(e, n_rooms, batch, results, turn):
+    """VECTORS vectors of neurons in one sample."""
+    n_post, capacity = results.spikes.shape[1:]
+    n_tasks = (n_vectors(n_post) + VECTORS - 1) // VECTORS
+    sample, first = turn // n_tasks, turn % n_tasks * VECTORS
+    a, b = batch.offsets[sample], batch.offsets[sample + 1]
+    points = points_of(e, batch.times[a:b])
+    n_p = batch.p.shape[1]
+    g = lanes_for(e, n_p, points, b - a, 0)
+    s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
+    start = np.empty((LANES, e.n))
+    for vector in range(first, min(first + VECTORS, n_vectors(n_post))):
+        low = vector * LANES
+        fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
+        want_all(e, n_post - low, s)
+        start_lanes(e, g, s, start)
+        walk_lanes(e, g, s, 0, n_intervals(points))
+        report(results, sample, low, s)
+    return 0
+
+
+@parallel_kernel
+def forward(e, n_rooms, batch, results):
+    """Simulate a batch; n_rooms: rows of scratch."""
+    n_samples, n_post = results.counts.shape
+    for turn in prange(n_samples * ((n_vectors(n_post) + VECTORS - 1) // VECTORS)):
+        call(e.run, (e, n_rooms, batch, results, np.int64(turn)))
+
+
+@allocating_kernel
+def backward_task(e, sizes, analytical, batch, results, gradients, turn):
+    """One vector of neurons in a chunk of samples."""
+    n_rooms, n_pieces = sizes
+    n_samples, n_post, capacity = results.spikes.shape
+    n_chunks, n_p = gradients.d_w.shape[0], batch.p.shape[1]
+    group, chunk = turn // n_chunks, turn % n_chunks
+    s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
+    start = np.empty((LANES, e.n))
+    for sample in range(chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks):
+        a, b = batch.offsets[sample], batch.offsets[sample + 1]
+        points = points_of(e, batch.times[a:b])
+        n = n_intervals(points)
+        g = lanes_for(e, n_p, points, b - a, min(SEGMENT, n))
+        back = back_for(e, gradients.d_times, n + 1 if len(gradients.d_in) > 0 else 0, b - a,
+                        MOST_PARTS if analytical else 0)  # fmt: skip
+        checkpoints = checkpoints_for(e, n // SEGMENT + 1)
+        fill(batch.w, batch.indices[a:b], batch, group * LANES, g, s, start)
+        want(results, gradients, sample, group * LANES, s, back)
+        start_lanes(e, g, s, start)
+        adjoint_lanes(e, g, s, back, checkpoints, n)
+        collect(batch, results, gradients, g, s, back, (sample, group, chunk, turn))
+    return 0
+
+
+@parallel_kernel
+def backward(e, sizes, analytical, batch, results, gradients):
+    """Add the gradients of the weights to d_w and of the input times to d_in.
+
+    sizes: (n_rooms, n_pieces); analytical: piggyback, else adjusted.
+    """
+    n_groups = n_vectors(results.counts.shape[1])
+    for turn in prange(n_groups * gradients.d_w.shape[0]):
+        call(e.run_back,
+             (e, sizes, analytical, batch, results, gradients, np.int64(turn)))  # fmt: skip
+
+
+@kernel
+def neuron_states(e, batch, j, points, s, drive, queries, out):
+    """out (n, queries): the state at sorted times, right-continuous; False: pieces lacked room.
+
+    drive (inputs,): weights.
+    """
+    c = Cell(batch.p[j], batch.thresholds[j], s.room, s.r)
+    room, track = c.room, Track(s.count, s.when)
+    for i in range(e.n):
+        room[STATE, i] = batch.starts[j, i]
+    pieces = Pieces(s.first, s.states, s.length, s.order, s.cuts, s.kind, s.spike)
     track.count[:] = 0
     track.count[ARMED] = 1
-    for i in range(n):
-        room[STATE, i] = start[i]
-
-
-@parallel_kernel
-def forward(e, n_rooms, times, offsets, indices, w, p, thresholds, starts, spikes, counts, faults,
-            fault_times):  # fmt: skip
-    """Simulate a batch.
-
-    n_rooms: rows of scratch; p (n_post, n_p), thresholds (n_post,), starts (n_post, n) of the
-    neurons. spikes (batch, n_post, capacity) receives times, counts (batch, n_post) how many;
-    faults (batch, n_post, 3), int64: what went wrong, with which variable, and whether the cap
-    suppressed a spike; fault_times (batch, n_post) when.
-    """
-    batch, n_post = counts.shape
-    n_groups = (n_post + LANES - 1) // LANES
-    for turn in prange(batch * n_groups):
-        sample, low = np.int64(turn) // n_groups, np.int64(turn) % n_groups * LANES
-        a, b = offsets[sample], offsets[sample + 1]
-        most = b - a + e.n_grid + 3
-        points = Points(np.empty(most), np.empty(most, np.int64), np.empty(most, np.bool_))
-        drive = np.empty((b - a, LANES))
-        room, r = np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH))
-        track = Track(np.zeros(7, np.int64), np.zeros(1))
-        nothing = np.empty(0, np.int32)
-        pieces = Pieces(np.empty(1, np.int64), np.empty((0, 1)), np.empty((0, 2)), nothing, nothing,
-                        nothing, nothing)  # fmt: skip
-        gather(w, indices[a:b], low, drive)
-        n_points = merge(e, times[a:b], points)
-        for lane in range(min(LANES, n_post - low)):
-            j = low + lane
-            begin(track, room, starts[j], e.n)
-            walk(e, p[j], thresholds[j], points, 0, n_points - 1, drive, lane, room, r, track,
-                 spikes[sample, j], pieces, False)  # fmt: skip
-            counts[sample, j] = track.count[COUNT]
-            faults[sample, j, 0] = track.count[FAULT]
-            faults[sample, j, 1] = track.count[VARIABLE]
-            faults[sample, j, 2] = track.count[SUPPRESSED]
-            fault_times[sample, j] = track.when[0]
-
-
-@kernel
-def neuron_back(e, p, theta, points, n_points, drive, lane, start, room, r, track, spikes, pieces,
-                checkpoints, parts, d_times, d_points, d_drive, tally):  # fmt: skip
-    """The adjoint of one neuron in one sample; adds to d_points (points,) and d_drive (inputs,
-    LANES), and to the tally: spikes without gradient, and the pieces that lacked room.
-
-    Piggyback where parts has rows, else adjusted."""
-    wanted = len(d_times)
-    begin(track, room, start, e.n)
-    track.count[WANTED] = wanted
-    n_segments = (n_points - 2) // SEGMENT + 1
-    last = 0
-    for segment in range(n_segments):
-        for i in range(e.n):
-            checkpoints[segment, i] = room[STATE, i]
-        checkpoints[segment, e.n] = track.count[COUNT]
-        checkpoints[segment, e.n + 1] = track.count[ARMED]
-        last = segment
-        if n_segments > 1:
-            stop = min((segment + 1) * SEGMENT, n_points - 1)
-            walk(e, p, theta, points, segment * SEGMENT, stop, drive, lane, room, r, track, spikes,
-                 pieces, False)  # fmt: skip
-            if track.count[COUNT] >= wanted:
-                break
-    for i in range(e.n):
-        room[LAM, i] = 0.0
-    for segment in range(last, -1, -1):
-        first = segment * SEGMENT
-        for i in range(e.n):
-            room[STATE, i] = checkpoints[segment, i]
-        track.count[COUNT] = np.int64(checkpoints[segment, e.n])
-        track.count[ARMED] = np.int64(checkpoints[segment, e.n + 1])
-        track.count[PIECES] = 0
-        stop = min(first + SEGMENT, n_points - 1)
-        stop = walk(e, p, theta, points, first, stop, drive, lane, room, r, track, spikes, pieces,
-                    True)  # fmt: skip
-        if track.count[PIECES] > len(pieces.kind):
-            tally[1] = max(tally[1], track.count[PIECES])
-            return
-        for k in range(stop - 1, first - 1, -1):
-            begin_piece, end_piece = pieces.first[k - first], pieces.first[k - first + 1]
-            if len(parts) > 0:
-                d_points[k] += interval_piggyback(
-                    e, p, theta, begin_piece, end_piece, pieces, d_times, room, r, parts, tally
-                )
-            else:
-                at_start, at_end = interval_back(
-                    e, p, theta, begin_piece, end_piece, pieces, d_times, room, r, tally
-                )
-                d_points[k] += at_start
-                d_points[k + 1] += at_end
-            source = points.source[k]
-            if source < 0:
-                continue
-            w = drive[source, lane]
-            first_of_two = w >= 0.0 or e.positive == e.negative
-            variable, sign = (e.positive, 1.0) if first_of_two else (e.negative, -1.0)
-            d_drive[source, lane] += sign * room[LAM, variable]
-            if len(parts) > 0:
-                y = pieces.state[begin_piece]
-                d_points[k] += input_back(e, p, y, variable, sign * w, room)
-
-
-@parallel_kernel
-def backward(e, n_rooms, n_pieces, analytical, times, offsets, indices, w, p, thresholds, starts,
-             spikes, counts, places, d_times, d_w, d_in, tallies):  # fmt: skip
-    """Add the gradients of the weights to d_w (chunks, n_pre, n_post) and of the input times to
-    d_in (groups, inputs), both float64; analytical: piggyback, else adjusted.
-
-    spikes, counts: of `forward`; d_times: by the spikes' times, ordered by (sample, neuron, time);
-    places (batch * n_post + 1,): where each neuron's begin there. tallies (tasks, 3), int64:
-    spikes without gradient, pieces that lacked room, whether there were other spikes than before.
-    """
-    n_post = counts.shape[1]
-    batch = counts.shape[0]
-    n_groups = (n_post + LANES - 1) // LANES
-    n_chunks = d_w.shape[0]
-    for turn in prange(n_groups * n_chunks):
-        group, chunk = np.int64(turn) // n_chunks, np.int64(turn) % n_chunks
-        low = group * LANES
-        room, r = np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH))
-        track = Track(np.zeros(7, np.int64), np.zeros(1))
-        pieces = Pieces(
-            np.zeros(SEGMENT + 1, np.int64), np.empty((n_pieces, e.n)), np.empty((n_pieces, 2)),
-            np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
-            np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
-        )  # fmt: skip
-        tally = tallies[turn]
-        again = np.empty(spikes.shape[2])
-        parts = np.empty((MOST_PARTS if analytical else 0, e.n + 2))
-        for sample in range(chunk * batch // n_chunks, (chunk + 1) * batch // n_chunks):
-            a, b = offsets[sample], offsets[sample + 1]
-            most = b - a + e.n_grid + 3
-            points = Points(np.empty(most), np.empty(most, np.int64), np.empty(most, np.bool_))
-            drive, d_drive = np.empty((b - a, LANES)), np.zeros((b - a, LANES))
-            checkpoints = np.empty((most // SEGMENT + 1, e.n + 2))
-            d_points = np.zeros(most)
-            gather(w, indices[a:b], low, drive)
-            n_points = merge(e, times[a:b], points)
-            for lane in range(min(LANES, n_post - low)):
-                j = low + lane
-                n = counts[sample, j]
-                if n > 0:
-                    again[:n] = np.nan
-                    place = places[sample * n_post + j]
-                    neuron_back(e, p[j], thresholds[j], points, n_points, drive, lane, starts[j],
-                                room, r, track, again[:n], pieces, checkpoints, parts,
-                                d_times[place : place + n], d_points, d_drive, tally)  # fmt: skip
-                    for q in range(n):
-                        if again[q] != spikes[sample, j, q]:
-                            tally[2] = 1
-            for k in range(1, n_points):
-                source = points.source[k]
-                if source >= 0:
-                    if len(d_in) > 0:
-                        d_in[group, a + source] += d_points[k]
-                    row = indices[a + source]
-                    for lane in range(min(LANES, n_post - low)):
-                        d_w[chunk, row, low + lane] += d_drive[source, lane]
-
-
-@kernel
-def neuron_states(e, p, theta, points, n_points, drive, lane, start, room, r, track, spikes, pieces,
-                  queries, out):  # fmt: skip
-    """out (n, queries): the state at sorted times, right-continuous; False: pieces lacked room."""
-    begin(track, room, start, e.n)
-    track.count[WANTED] = e.max_spikes + 1
     q = 0
-    for k in range(n_points - 1):
+    for k in range(n_intervals(points)):
         begun, end = points.time[k], points.time[k + 1]
+        source = points.source[k]
+        if source >= 0:
+            variable, sign = jump(e, drive[source])
+            room[STATE, variable] += sign * drive[source]
         track.count[PIECES] = 0
-        walk(e, p, theta, points, k, k + 1, drive, lane, room, r, track, spikes, pieces, True)
+        on = call(e.walk_interval, (e, c, Interval(begun, end - begun, points.tied[k]), track,
+                                    s.spikes[0], pieces))  # fmt: skip
         n_pieces = track.count[PIECES]
         if n_pieces > len(pieces.kind):
             return False
@@ -233,10 +353,10 @@ def neuron_states(e, p, theta, points, n_points, drive, lane, start, room, r, tr
         for piece in range(n_pieces):
             y, h, order = pieces.state[piece], pieces.length[piece, 0], pieces.order[piece]
             closed = piece == n_pieces - 1
-            s = h if pieces.kind[piece] == ENDED else pieces.length[piece, 1]
+            length = h if pieces.kind[piece] == ENDED else pieces.length[piece, 1]
             if q < len(queries) and h > 0.0:
-                flow(e, p, y, h, True, room, r, room[AT])
-            while q < len(queries) and queries[q] < (end if closed else begun + s):
+                flow(e, c, y, h, True, room[AT])
+            while q < len(queries) and queries[q] < (end if closed else begun + length):
                 at = min(max(queries[q] - begun, 0.0), h)
                 if h == 0.0:
                     for i in range(e.n):
@@ -245,12 +365,12 @@ def neuron_states(e, p, theta, points, n_points, drive, lane, start, room, r, tr
                     for i in range(e.n):
                         out[i, q] = y[i] + at / h * (room[AT, i] - y[i])
                 else:
-                    state_at(e, p, y, h, at, order, room, r, room[END])
+                    state_at(e, c, y, Step(h, at, np.int64(order)), room[END])
                     for i in range(e.n):
                         out[i, q] = room[END, i]
                 q += 1
-            begun += s
-        if track.count[SUPPRESSED] != 0:
+            begun += length
+        if on == 0:
             break
     while q < len(queries):  # at the end, or from a spike on that the cap suppresses
         for i in range(e.n):
@@ -259,30 +379,27 @@ def neuron_states(e, p, theta, points, n_points, drive, lane, start, room, r, tr
     return True
 
 
+@allocating_kernel
+def states_task(e, sizes, batch, capacity, queries, out, turn):
+    """One neuron in one sample; whether the pieces lacked room."""
+    n_rooms, n_pieces = sizes
+    sample, j = turn // out.shape[1], turn % out.shape[1]
+    a, b = batch.offsets[sample], batch.offsets[sample + 1]
+    points = points_of(e, batch.times[a:b])
+    s = alone_for(e, batch.p.shape[1], n_rooms, capacity, 1, n_pieces)
+    drive = np.empty(b - a)
+    for k in range(b - a):
+        drive[k] = batch.w[batch.indices[a + k], j]
+    return not neuron_states(e, batch, j, points, s, drive, queries, out[sample, j])
+
+
 @parallel_kernel
-def states(e, n_rooms, n_pieces, times, offsets, indices, w, p, thresholds, starts, capacity,
-           queries, out, faults):  # fmt: skip
-    """out (batch, n_post, n, queries); faults (batch, n_post), bool: pieces lacked room."""
-    batch, n_post = out.shape[:2]
-    n_groups = (n_post + LANES - 1) // LANES
-    for turn in prange(batch * n_groups):
-        sample, low = np.int64(turn) // n_groups, np.int64(turn) % n_groups * LANES
-        a, b = offsets[sample], offsets[sample + 1]
-        most = b - a + e.n_grid + 3
-        points = Points(np.empty(most), np.empty(most, np.int64), np.empty(most, np.bool_))
-        drive, spikes = np.empty((b - a, LANES)), np.empty(capacity)
-        room, r = np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH))
-        track = Track(np.zeros(7, np.int64), np.zeros(1))
-        pieces = Pieces(
-            np.zeros(2, np.int64), np.empty((n_pieces, e.n)), np.empty((n_pieces, 2)),
-            np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
-            np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
-        )  # fmt: skip
-        gather(w, indices[a:b], low, drive)
-        n_points = merge(e, times[a:b], points)
-        for lane in range(min(LANES, n_post - low)):
-            j = low + lane
-            faults[sample, j] = not neuron_states(
-                e, p[j], thresholds[j], points, n_points, drive, lane, starts[j], room, r, track,
-                spikes, pieces, queries, out[sample, j],
-            )  # fmt: skip
+def states(e, sizes, batch, capacity, queries, out, lacking):
+    """out (batch, n_post, n, queries); lacking (batch, n_post), bool: pieces lacked room.
+
+    sizes: (n_rooms, n_pieces).
+    """
+    n_samples, n_post = lacking.shape
+    for turn in prange(n_samples * n_post):
+        k = np.int64(turn)
+        lacking[k // n_post, k % n_post] = states_task(e, sizes, batch, capacity, queries, out, k)

@@ -5,16 +5,18 @@ numerical states; at spikes and inputs it jumps as the adjoint of the differenti
 """
 
 from lifnum.compiler import call, kernel
+from lifnum.kernels.general.adjoint import step_of
 from lifnum.kernels.general.engine import (
     AT,
     END,
-    FIRST_STAGE,
     LAM,
     MAX_CUTS,
     RATE_AT,
+    RESULT,
     SLOPE,
     TRUE,
     UNIT,
+    Step,
 )
 from lifnum.kernels.general.flow import prepare, state_at
 from lifnum.kernels.general.walk import CLOCKED, ENDED, FIRED, copy
@@ -26,21 +28,22 @@ MOST_PARTS = 256  # of one numerical piece
 
 
 @kernel
-def true_pull(e, p, y, length, room, r, parts, tally):
+def true_pull(e, c, y, length, parts, tally):
     """Row LAM from the end to the start of a piece of the true flow from y.
 
     parts (MOST_PARTS, n + 2) is scratch. Where the true flow leaves all bounds the adjoint is 0.
     """
+    room, r = c.room, c.r
     for i in range(e.n):
         room[TRUE, i] = y[i]
     rest, n = length, 0
     while rest > 0.0:
         h, cuts = rest, 0
-        order = series_expand(e, p, room[TRUE], h, 0, TRUE_TOLERANCE, r, room)
+        order = series_expand(e, c, room[TRUE], h, 0, TRUE_TOLERANCE)
         while order < 0 and cuts < MAX_CUTS:
             cuts += 1
             h = rest * 0.5**cuts
-            order = series_expand(e, p, room[TRUE], h, 0, TRUE_TOLERANCE, r, room)
+            order = series_expand(e, c, room[TRUE], h, 0, TRUE_TOLERANCE)
         if order < 0 or n == len(parts):
             tally[0] += 1
             for i in range(e.n):
@@ -52,20 +55,20 @@ def true_pull(e, p, y, length, room, r, parts, tally):
         n += 1
         series_at(e, r, order, 1.0, room[TRUE])
         rest = rest - h if cuts > 0 else 0.0
-    first = FIRST_STAGE + 2 * max(len(e.b), 1)
     for k in range(n - 1, -1, -1):
         h, order = parts[k, e.n], int(parts[k, e.n + 1])
-        series_expand_all(e, p, parts[k], h, order, r)
-        series_pull(e, r, order, 1.0, h, room[LAM], room, first, room[LAM])
+        series_expand_all(e, c, parts[k], h, order)
+        series_pull(e, c, parts[k], Step(h, h, order), room[LAM], room[LAM])
 
 
 @kernel
-def event_back(e, p, e_q, crosses, room, tally):
+def event_back(e, c, e_q, crosses, tally):
     """Row LAM over a spike of the state in row AT; returns the derivative by the event's time.
 
     crosses: the spike is where the threshold is reached, else it moves with what lifted the state.
     """
-    v, lam = e.v, room[LAM]
+    v, room, p = e.v, c.room, c.p
+    lam = room[LAM]
     call(e.field, (p, room[AT], room[SLOPE]))
     slope = room[SLOPE, v]
     if not e.has_reset:
@@ -95,38 +98,40 @@ def event_back(e, p, e_q, crosses, room, tally):
 
 
 @kernel
-def interval_piggyback(e, p, theta, first, last, pieces, d_times, room, r, parts, tally):
-    """As `walk.interval_back`, for the analytical adjoint: the derivative by the start alone."""
-    start = 0.0
+def interval_piggyback(e, c, pieces, d_times, parts, tally, first, last):
+    """As `adjoint.interval_back`, for the analytical adjoint: no derivative by the end.
+
+    parts (MOST_PARTS, n + 2) is scratch.
+    """
+    start, room = 0.0, c.room
     for k in range(last - 1, first - 1, -1):
-        y, h, s = pieces.state[k], pieces.length[k, 0], pieces.length[k, 1]
-        q, order, kind = pieces.spike[k], pieces.order[k], pieces.kind[k]
+        y, step, q, kind = pieces.state[k], step_of(pieces, k), pieces.spike[k], pieces.kind[k]
         if kind in (FIRED, CLOCKED):
             for i in range(e.n):
                 room[AT, i] = y[i]
-            start += event_back(e, p, d_times[q], kind == CLOCKED, room, tally)
+            start += event_back(e, c, d_times[q], kind == CLOCKED, tally)
             continue
         if q >= 0:
-            prepare(e, p, y, h, order, r)
-            state_at(e, p, y, h, s, order, room, r, room[AT])
-            room[AT, e.v] = theta
+            prepare(e, c, y, step)
+            state_at(e, c, y, step, room[AT])
+            room[AT, e.v] = c.theta
             if kind == ENDED:  # nothing was reset: the piece goes on
-                true_pull(e, p, room[AT], h - s, room, r, parts, tally)
-            event_back(e, p, d_times[q], True, room, tally)
-            true_pull(e, p, y, s, room, r, parts, tally)
-        else:
-            true_pull(e, p, y, h, room, r, parts, tally)
-    return start
+                true_pull(e, c, room[AT], step.h - step.s, parts, tally)
+            event_back(e, c, d_times[q], True, tally)
+        true_pull(e, c, y, step.s, parts, tally)
+    room[RESULT, 0], room[RESULT, 1] = start, 0.0
+    return 0
 
 
 @kernel
-def input_back(e, p, y, variable, jump, room):
+def input_back(e, c, y, variable, jump):
     """dL/dt of an input after which the state is y, from row LAM: lam . (f before - f after)."""
+    room = c.room
     for i in range(e.n):
         room[AT, i] = y[i]
     room[AT, variable] -= jump
-    call(e.field, (p, room[AT], room[SLOPE]))
-    call(e.field, (p, y, room[RATE_AT]))
+    call(e.field, (c.p, room[AT], room[SLOPE]))
+    call(e.field, (c.p, y, room[RATE_AT]))
     total = 0.0
     for i in range(e.n):
         total += room[LAM, i] * (room[SLOPE, i] - room[RATE_AT, i])

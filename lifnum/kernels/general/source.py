@@ -15,19 +15,27 @@ from pathlib import Path
 import numpy as np
 
 from lifnum.compiler import CACHE_FOLDER, address_of
+from lifnum.kernels.general import quiet
+from lifnum.kernels.general.engine import Exponential, Series, Stages
 from lifnum.kernels.general.recurrences import MAX_PHI
+from lifnum.neurons.equations import FUNCTIONS
 
 HEADER = """\
-from math import cos, exp, log, sin, sqrt, tanh
+from math import sqrt
 
-from lifnum.compiler import kernel
+from lifnum.compiler import inlined_kernel, kernel
+from lifnum.kernels.elementary import (
+    at, cos, exp, fma, log, phi, power, put, sin, tanh,
+)
 from lifnum.kernels.general.recurrences import (
-    chain_term, constant_term, exp_term, log_term, phi, phi_terms, pow_term, product_term,
-    quotient_term, sin_cos_term, sqrt_term, square_term, tanh_term,
+    constant_term, exp_term, log_term, phi_terms, pow_term, product_term, quotient_term,
+    sin_cos_term, sqrt_term, square_term, tanh_term,
 )
 
 
 """
+
+SMALL = 60  # operations of a function that is compiled into what calls it
 
 _BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
@@ -61,15 +69,15 @@ class Source:
         jacobian = graph.jacobian(self.right, n)
         diagonal = [jacobian[k][k] for k in range(n)]
         parts = [
-            self._straight("field", "p, y, out", self.right),
-            self._straight("field_along", "p, y, d, out", graph.along(self.right, directions)),
-            self._straight("field_transpose", "p, y, w, out",
+            self._straight("field", "p, y", self.right),
+            self._straight("field_along", "p, y, d", graph.along(self.right, directions)),
+            self._straight("field_transpose", "p, y, w",
                            graph.transpose(self.right, weights, n)),
-            self._straight("diagonal", "p, y, out", diagonal),
-            self._straight("diagonal_transpose", "p, y, w, out",
+            self._straight("diagonal", "p, y", diagonal),
+            self._straight("diagonal_transpose", "p, y, w",
                            graph.transpose(diagonal, weights, n)),
-            self._straight("reset", "p, y, out", self.reset),
-            self._straight("reset_transpose", "p, y, w, out",
+            self._straight("reset", "p, y", self.reset),
+            self._straight("reset_transpose", "p, y, w",
                            graph.transpose(self.reset, weights, n)),
         ]  # fmt: skip
         present = [(i, j) for i in range(n) for j in range(n)
@@ -98,16 +106,28 @@ class Source:
         return name(node)
 
     def _straight(self, name, arguments, outputs):
-        lines = ["@kernel", f"def {name}({arguments}):"]
+        """A function of tuples, of numbers or of vectors, and the same that fills `out`."""
+        lines = []
 
         def operand(node):
             return self._operand(node, lambda node: f"x{node}")
 
-        for node in self.graph.order(outputs):
-            if not self.graph.varies[node]:
-                continue
+        ordered = [node for node in self.graph.order(outputs) if self.graph.varies[node]]
+        fused = self._fused(ordered, outputs)
+        for node in ordered:
             operation, *rest = self.graph.nodes[node]
-            if operation in ("y", "d", "w"):
+            if node in fused.values():
+                continue
+            if node in fused:
+                x, y = (operand(one) for one in self.graph.nodes[fused[node]][1:])
+                other = rest[1] if rest[0] == fused[node] else rest[0]
+                if operation == "sub" and other == rest[1]:
+                    code = f"fma({x}, {y}, -{operand(other)})"
+                elif operation == "sub":
+                    code = f"fma(-{x}, {y}, {operand(other)})"
+                else:
+                    code = f"fma({x}, {y}, {operand(other)})"
+            elif operation in ("y", "d", "w"):
                 code = f"{operation}[{rest[0]}]"
             elif operation in _BINARY:
                 code = f"{operand(rest[0])} {_BINARY[operation]} {operand(rest[1])}"
@@ -116,12 +136,33 @@ class Source:
             elif operation == "phi":
                 code = f"phi({rest[0]}, {operand(rest[1])})"
             elif operation == "pow":
-                code = f"{operand(rest[0])} ** {operand(rest[1])}"
+                code = f"power({operand(rest[0])}, {operand(rest[1])})"
             else:
                 code = f"{operation}({operand(rest[0])})"
             lines.append(f"    x{node} = {code}")
-        lines += [f"    out[{k}] = {operand(node)}" for k, node in enumerate(outputs)]
-        return "\n".join([*lines, "    return len(p)", ""])
+        decorator = "inlined_kernel" if len(lines) <= SMALL else "kernel"
+        listed = ", ".join(operand(node) for node in outputs)
+        targets = ", ".join(f"out[{k}]" for k in range(len(outputs)))
+        return "\n".join([
+            f"@{decorator}", f"def {name}_of({arguments}):", *lines, f"    return ({listed},)", "",
+            "", "@kernel", f"def {name}({arguments}, out):",
+            f"    {targets}, = {name}_of({arguments})", "    return len(p)", "",
+        ])  # fmt: skip
+
+    def _fused(self, ordered, outputs):
+        """{sum or difference: the product in it that nothing else needs}."""
+        uses = dict.fromkeys(ordered, 0)
+        for one in [*outputs, *(x for node in ordered for x in self.graph.operands(node))]:
+            if one in uses:
+                uses[one] += 1
+        fused = {}
+        for node in ordered:
+            if self.graph.nodes[node][0] in ("add", "sub"):
+                for one in self.graph.operands(node):
+                    if uses.get(one) == 1 and self.graph.nodes[one][0] == "mul":
+                        fused[node] = one
+                        break
+        return fused
 
     def _series(self, name, more):
         """(number of rows, text, rows of `more`) of a function that adds coefficient k to all rows.
@@ -131,14 +172,16 @@ class Source:
         graph, n = self.graph, self.n
         row, n_rows = {graph.symbol("y", k): k for k in range(n)}, n
         lines = ["@kernel", f"def {name}(p, r, k, h):"]
+        outputs = [*self.right, *more]
+        ordered = [node for node in graph.order(outputs) if graph.varies[node]]
+        kept = self._kept(ordered) | {node for node in more if graph.varies[node]}
 
         def term(node):
             """The k-th coefficient of an operand."""
             if not graph.varies[node]:
                 return f"constant_term({self._operand(node, None)}, k)"
-            return f"r[{row[node]}, k]"
+            return f"x{node}"
 
-        ordered = [node for node in graph.order([*self.right, *more]) if graph.varies[node]]
         most = {}  # the highest phi of every argument
         for node in ordered:
             operation, *rest = graph.nodes[node]
@@ -147,8 +190,6 @@ class Source:
         first = {}  # rows of phi_0, and of sines, by argument
         for node in ordered:
             operation, *rest = graph.nodes[node]
-            if operation == "y":
-                continue
             if operation == "phi":
                 k, x = rest
                 if x not in first:
@@ -156,53 +197,73 @@ class Source:
                     n_rows += MAX_PHI
                     lines.append(f"    phi_terms(r, {row[x]}, {first[x]}, {most[x]}, k)")
                 row[node] = first[x] + k
-                continue
-            if operation in ("sin", "cos"):
+            elif operation in ("sin", "cos"):
                 x = rest[0]
                 if ("sin", x) not in first:
                     first["sin", x] = n_rows
                     n_rows += 2
                     lines.append(f"    sin_cos_term(r, {row[x]}, {first['sin', x]}, k)")
                 row[node] = first["sin", x] + (operation == "cos")
+            if operation in ("y", "phi", "sin", "cos"):
+                lines.append(f"    x{node} = at(r, {row[node]}, k)")
                 continue
-            q = row[node] = n_rows
-            n_rows += 2 if operation == "tanh" else 1
-            if operation in ("add", "sub"):
-                code = f"{term(rest[0])} {_BINARY[operation]} {term(rest[1])}"
-            elif operation == "neg":
-                code = f"-{term(rest[0])}"
-            elif operation == "mul":
-                x, y = rest
-                if x == y:
-                    code = f"square_term(r, {row[x]}, k)"
-                elif graph.varies[x] and graph.varies[y]:
-                    code = f"product_term(r, {row[x]}, {row[y]}, k)"
-                else:
-                    x, y = (x, y) if graph.varies[y] else (y, x)
-                    code = f"{self._operand(x, None)} * r[{row[y]}, k]"
-            elif operation == "div":
-                x, y = rest
-                if graph.varies[y]:
-                    code = f"quotient_term(r, {term(x)}, {row[y]}, {q}, k)"
-                else:
-                    code = f"r[{row[x]}, k] / {self._operand(y, None)}"
-            elif operation == "pow":
-                exponent = self._operand(rest[1], None)
-                code = f"pow_term(r, {row[rest[0]]}, {exponent}, {q}, k)"
-            else:
-                code = f"{operation}_term(r, {row[rest[0]]}, {q}, k)"
-            lines.append(f"    r[{q}, k] = {code}")
+            if node in kept:
+                row[node] = n_rows
+                n_rows += 2 if operation == "tanh" else 1
+            lines.append(f"    x{node} = {self._term(node, term, row)}")
+            if node in kept:
+                lines.append(f"    put(r, {row[node]}, k, x{node})")
         where = []
         for node in more:
             if graph.varies[node]:
                 where.append(row[node])
             else:
                 where.append(n_rows)
-                lines.append(f"    r[{n_rows}, k] = {term(node)}")
+                lines.append(f"    put(r, {n_rows}, k, {term(node)})")
                 n_rows += 1
         lines.append("    step = h / (k + 1)")
-        lines += [f"    r[{k}, k + 1] = step * {term(node)}" for k, node in enumerate(self.right)]
+        lines += [
+            f"    put(r, {k}, k + 1, step * {term(node)})" for k, node in enumerate(self.right)
+        ]
         return n_rows, "\n".join([*lines, "    return len(p)", ""]), where
+
+    def _kept(self, ordered):
+        """The nodes whose earlier coefficients a recurrence needs."""
+        kept, graph = set(), self.graph
+        for node in ordered:
+            operation, *rest = graph.nodes[node]
+            if operation == "mul" and all(graph.varies[one] for one in rest):
+                kept.update(rest)
+            elif operation == "div":  # by what varies
+                kept.update([rest[1], node])
+            elif operation == "phi":
+                kept.add(rest[1])
+            elif operation in FUNCTIONS or operation == "pow":
+                kept.update([rest[0], node])
+        return kept
+
+    def _term(self, node, term, row):
+        """The code of a node's k-th coefficient."""
+        graph = self.graph
+        operation, *rest = graph.nodes[node]
+        if operation in ("add", "sub"):
+            return f"{term(rest[0])} {_BINARY[operation]} {term(rest[1])}"
+        if operation == "neg":
+            return f"-{term(rest[0])}"
+        if operation == "mul":
+            x, y = rest
+            if x == y:
+                return f"square_term(r, {row[x]}, k)"
+            if graph.varies[x] and graph.varies[y]:
+                return f"product_term(r, {row[x]}, {row[y]}, k)"
+            x, y = (x, y) if graph.varies[y] else (y, x)
+            return f"{self._operand(x, None)} * x{y}"
+        if operation == "div":
+            return f"quotient_term(r, {term(rest[0])}, {row[rest[1]]}, {row[node]}, k)"
+        if operation == "pow":
+            exponent = self._operand(rest[1], None)
+            return f"pow_term(r, {row[rest[0]]}, {exponent}, {row[node]}, k)"
+        return f"{operation}_term(r, {row[rest[0]]}, {row[node]}, k)"
 
     def parameters(self, model, n_neurons):
         """p of every neuron (n_neurons, n_p), float64."""
@@ -234,9 +295,8 @@ def _write(text):
     raise OSError(f"no folder for compiled models: neither {CACHE_FOLDER} nor a temporary one")
 
 
-def module_of(source):
-    """The module of a Source: its functions, not compiled yet."""
-    text = HEADER + source.text
+def module_of(text):
+    """The module of a text of ours: its functions, not compiled yet."""
     if text not in _MODULES:
         path = _write(text)
         name = f"lifnum._compiled.{path.stem}"
@@ -261,9 +321,33 @@ EXAMPLES = {
     "reset_transpose": (_VECTOR, _VECTOR, _VECTOR, _VECTOR),
     "term": (_VECTOR, _MATRIX, 1, 1.0),
     "jacobian_term": (_VECTOR, _MATRIX, 1, 1.0),
+    "flow_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
+    "rate_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR),
+    "pull_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
 }
+
+
+def address_in(module, name):
+    """Address of a function of a module of `module_of`, compiled."""
+    return address_of(getattr(module, name), *EXAMPLES[name])
 
 
 def address(source, name):
     """Address of one of a model's functions, compiled."""
-    return address_of(getattr(module_of(source), name), *EXAMPLES[name])
+    return address_in(module_of(HEADER + source.text), name)
+
+
+def vectors(source, model, e):
+    """The module of `quiet.text` for a model and an engine, or None where vectors can not walk."""
+    method = {
+        Stages: (quiet.STAGES, lambda: quiet.stages(e.n, e.v, e.a, e.b)),
+        Series: (quiet.SERIES, lambda: quiet.series(e.n, e.v, e.entries)),
+        Exponential: (quiet.EXPONENTIAL, lambda: quiet.exponential(e.n, e.v)),
+    }
+    names, text = method[type(e)]
+    if type(e) is Series and "phi_terms" in source.text:  # its two forms differ by lane
+        return None
+    n_p = max(1, len(source.slots))
+    module = module_of(HEADER + source.text)
+    walks = e.n, n_p, e.v, model.input_indices
+    return module_of(quiet.text(module.__name__.rpartition(".")[2], names, walks, text()))

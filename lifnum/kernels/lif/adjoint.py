@@ -158,7 +158,7 @@ def _adjusted_sample(d, inputs, steps, output, gradient, part, room):
     input_gradient = len(own.d_in) > 0
     lam[:] = 0
     lost, q = 0, len(mine.spikes) - 1
-    now = np.int64(0)  # no literal: it would have the inlined kernels compiled once more
+    now = np.int64(0)
     step = _last_step(mine.spikes, q, span.first)
     while step >= span.first:
         a, c, b = _row(steps.propagators, step)
@@ -321,7 +321,7 @@ def _piggyback_sample(d, inputs, steps, output, gradient, part, room):
     span, lam = _span(inputs, steps, part), room.lam
     lam[:] = 0
     lost, q = 0, len(mine.spikes) - 1
-    now = np.int64(0)  # no literal: it would have the inlined kernels compiled once more
+    now = np.int64(0)
     step = _last_step(mine.spikes, q, span.first)
     one_vector = d.code == EXACT and lam.shape[1] == LANES
     while step >= span.first:

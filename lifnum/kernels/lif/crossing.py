@@ -7,7 +7,7 @@ z = 1 - exp(-s / tau); the others take safeguarded Newton steps that never pass 
 
 import numpy as np
 
-from lifnum.compiler import formula, inlined_kernel, kernel
+from lifnum.compiler import inlined_kernel, kernel
 from lifnum.methods.interpolation import LINEAR
 from lifnum.methods.propagators import (
     BACKWARD_EULER,
@@ -232,7 +232,7 @@ def first_root_series(m, theta, i0, u0, h, reached, scratch):
     return x * m.unit
 
 
-@formula
+@inlined_kernel
 def first_crossing(d, i0, u0, h, u1, reached, scratch):
     """Length s in (0, h] after which u first reaches theta, or NO_CROSSING.
 
@@ -283,5 +283,4 @@ def dense_crossing(d, i0, u0, h, reached, scratch):
 @kernel
 def has_peak(d, i0, u0, h, scratch):
     """Whether the dense output, below theta at both ends of a piece, reaches it in between."""
-    reached = np.bool_(False)  # no literal: it would have all of that compiled once more
-    return dense_crossing(d, i0, u0, h, reached, scratch) > 0.0
+    return dense_crossing(d, i0, u0, h, False, scratch) > 0.0

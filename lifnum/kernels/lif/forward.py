@@ -170,7 +170,7 @@ def _forward_sample(d, inputs, steps, output, sample, tile, room):
         output.states,
     )  # fmt: skip
     here.tallies[UNRESOLVED] = 0
-    n_spikes = np.int64(0)  # no literal: as in `lif.adjoint`
+    n_spikes = 0
     first = steps.first[sample]
     place = Place(tile * inputs.width, first + steps.count[sample], first, first_input, np.int64(0))
     while place.step < place.last:

@@ -1,0 +1,323 @@
+"""A vector of LANES neurons of one sample: forward, and its adjoint back.
+
+The vector walks together (`quiet`, compiled for a model and a method) until a neuron may spike in
+a sub-interval; that one then walks alone through it. What a neuron does depends on no other lane.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lifnum.compiler import call, kernel
+from lifnum.kernels.general.engine import LAM, RESULT, STATE, Cell
+from lifnum.kernels.general.piggyback import input_back
+from lifnum.kernels.general.walk import (
+    ARMED as TRACK_ARMED,
+)
+from lifnum.kernels.general.walk import (
+    COUNT,
+    FAULT,
+    PIECES,
+    SUPPRESSED,
+    VARIABLE,
+    WALKS,
+    Interval,
+    Pieces,
+    Track,
+)
+from lifnum.kernels.vectors import LANES
+
+ALL = 2**LANES - 1
+
+# words of a vector: bits of the lanes that walk, whose neurons are armed and that have to walk
+# alone now; and the sub-interval whose records are the first ones
+LIVE, ARMED, FLAGGED, BASE, N_WORDS = range(5)
+
+
+class Lanes(NamedTuple):
+    """A vector of neurons, and the points of their sample, see `walk.Points`."""
+
+    p: np.ndarray  # (n_p, LANES)
+    theta: np.ndarray  # (1, LANES)
+    state: np.ndarray  # (n, LANES)
+    end: np.ndarray  # (n, LANES) after the sub-interval in which some walk alone
+    drive: np.ndarray  # (inputs, LANES): weights
+    time: np.ndarray
+    source: np.ndarray
+    tied: np.ndarray
+    series: np.ndarray  # (n_rows, MAX_ORDER + 2, LANES) Taylor coefficients
+    reach: np.ndarray  # int64 (MAX_ORDER + 2,): which lanes have a term of each order
+    states: np.ndarray  # (records, n, LANES) at the start of each sub-interval; none: no record
+    flags: np.ndarray  # int64 (records + 1,): lanes that walked alone
+    live: np.ndarray  # int64 (records + 1,): lanes that walked at all
+    word: np.ndarray  # int64 (N_WORDS,)
+
+
+class Alone(NamedTuple):
+    """What the lanes need that walk alone, one after the other."""
+
+    p: np.ndarray  # (LANES, n_p)
+    room: np.ndarray  # see `engine.Cell`
+    r: np.ndarray
+    count: np.ndarray  # of `walk.Track`
+    when: np.ndarray
+    spikes: np.ndarray  # (LANES, capacity)
+    counts: np.ndarray  # int64 (LANES,): spikes
+    wanted: np.ndarray  # int64 (LANES,): after so many a neuron does not matter any more
+    faults: np.ndarray  # int64 (LANES, 3), see `passes.forward`
+    fault_times: np.ndarray  # (LANES,)
+    first: np.ndarray  # of `walk.Pieces`
+    states: np.ndarray
+    length: np.ndarray
+    order: np.ndarray
+    cuts: np.ndarray
+    kind: np.ndarray
+    spike: np.ndarray
+
+
+class Back(NamedTuple):
+    """The adjoint of a vector."""
+
+    lam: np.ndarray  # (n, LANES)
+    before: np.ndarray  # (n, LANES): at the end of a sub-interval in which some walked alone
+    tail: np.ndarray  # (n, MAX_ORDER, LANES), of series
+    d_points: np.ndarray  # (points,), or (0,) where nobody asks
+    d_drive: np.ndarray  # (inputs, LANES)
+    d_times: np.ndarray  # by the times of spikes; those of a lane begin at its place
+    places: np.ndarray  # int64 (LANES + 1,)
+    parts: np.ndarray  # of `piggyback`; no rows: adjusted
+    tally: np.ndarray  # int64 (2,): spikes without gradient, pieces that lacked room
+
+
+@kernel
+def start_lanes(e, g, s, start):
+    """All lanes at time 0; start (LANES, n)."""
+    for lane in range(LANES):
+        for i in range(e.n):
+            g.state[i, lane] = start[lane, i]
+        s.counts[lane] = 0
+        for k in range(3):
+            s.faults[lane, k] = 0
+    g.word[LIVE], g.word[ARMED], g.word[FLAGGED], g.word[BASE] = 0, ALL, 0, 0
+    for lane in range(LANES):
+        if s.wanted[lane] > 0:
+            g.word[LIVE] |= 1 << lane
+
+
+@kernel
+def cell_of(g, s, lane):
+    return Cell(s.p[lane], g.theta[0, lane], s.room, s.r)
+
+
+@kernel
+def pieces_of(s):
+    return Pieces(s.first, s.states, s.length, s.order, s.cuts, s.kind, s.spike)
+
+
+@kernel
+def jump(e, w):
+    """(variable that an input of this weight acts on, its sign)."""
+    return (e.positive, 1.0) if w >= 0.0 or e.positive == e.negative else (e.negative, -1.0)
+
+
+@kernel
+def enter(e, g, k):
+    """Sub-interval k, through which every lane walks alone: its input, and the records."""
+    source = g.source[k]
+    if source >= 0:
+        for lane in range(LANES):
+            variable, sign = jump(e, g.drive[source, lane])
+            g.state[variable, lane] += sign * g.drive[source, lane]
+    g.word[FLAGGED] = g.word[LIVE]
+    row = k - g.word[BASE]
+    if len(g.states) > 0:
+        g.flags[row] = g.live[row] = g.word[LIVE]
+    for i in range(e.n):
+        for lane in range(LANES):
+            g.end[i, lane] = g.state[i, lane]
+            if len(g.states) > 0:
+                g.states[row, i, lane] = g.state[i, lane]
+
+
+@kernel
+def walk_alone(e, g, s, k, lane):
+    """One lane through sub-interval k, into `end`."""
+    bit = 1 << lane
+    track = Track(s.count, s.when)
+    for i in range(e.n):
+        s.room[STATE, i] = g.state[i, lane]
+    track.count[COUNT], track.count[TRACK_ARMED] = s.counts[lane], (g.word[ARMED] & bit) != 0
+    track.count[SUPPRESSED] = track.count[FAULT] = 0
+    interval = Interval(g.time[k], g.time[k + 1] - g.time[k], g.tied[k])
+    if len(s.kind) > 0:
+        s.first[track.count[WALKS]] = track.count[PIECES]
+    on = call(
+        e.walk_interval,
+        (e, cell_of(g, s, lane), interval, track, s.spikes[lane], pieces_of(s)),
+    )
+    if len(s.kind) > 0:
+        track.count[WALKS] += 1
+        s.first[track.count[WALKS]] = track.count[PIECES]
+    for i in range(e.n):
+        g.end[i, lane] = s.room[STATE, i]
+    s.counts[lane] = track.count[COUNT]
+    g.word[ARMED] &= ~bit
+    if track.count[TRACK_ARMED] != 0:
+        g.word[ARMED] |= bit
+    if track.count[SUPPRESSED] != 0:
+        s.faults[lane, 2] = 1
+    if track.count[FAULT] != 0:
+        s.faults[lane, 0], s.faults[lane, 1] = track.count[FAULT], track.count[VARIABLE]
+        s.fault_times[lane] = track.when[0]
+    if on == 0 or s.counts[lane] >= s.wanted[lane]:
+        g.word[LIVE] &= ~bit
+
+
+@kernel
+def walk_lanes(e, g, s, first, last):
+    """Walk over the sub-intervals first .. last - 1; returns the one at which it stops.
+
+    Before the last where no lane walks any more.
+    """
+    k = first
+    while k < last and g.word[LIVE] != 0:
+        if e.quiet != 0:
+            k = call(e.quiet, (e, g, k, last))
+            if k == last:
+                break
+        else:
+            enter(e, g, k)
+        flags = g.word[FLAGGED]
+        for lane in range(LANES):
+            if (flags >> lane) & 1 != 0:
+                walk_alone(e, g, s, k, lane)
+        for i in range(e.n):
+            for lane in range(LANES):
+                g.state[i, lane] = g.end[i, lane]
+        k += 1
+    if len(g.states) > 0:
+        g.live[k - g.word[BASE]] = g.word[LIVE]
+    return k
+
+
+@kernel
+def back_alone(e, g, s, b, k, lane, walk):
+    """The adjoint of the walk alone of one lane through sub-interval k."""
+    c, pieces = cell_of(g, s, lane), pieces_of(s)
+    for i in range(e.n):
+        s.room[LAM, i] = b.before[i, lane]
+    first, last = s.first[walk], s.first[walk + 1]
+    d_times = b.d_times[b.places[lane] : b.places[lane + 1]]
+    call(e.interval_back, (e, c, pieces, d_times, b.parts, b.tally, first, last))
+    for i in range(e.n):
+        b.lam[i, lane] = s.room[LAM, i]
+    if len(b.d_points) == 0:
+        return
+    b.d_points[k] += s.room[RESULT, 0]
+    b.d_points[k + 1] += s.room[RESULT, 1]
+    if g.source[k] >= 0 and len(b.parts) > 0:
+        w = g.drive[g.source[k], lane]
+        variable, sign = jump(e, w)
+        b.d_points[k] += input_back(e, c, pieces.state[first], variable, sign * w)
+
+
+@kernel
+def lanes_back(e, g, s, b, first, stop):
+    """The adjoint from sub-interval stop - 1 back to the first, which were recorded."""
+    walk, k = s.count[WALKS], stop
+    while True:
+        if e.quiet_back != 0:
+            k = call(e.quiet_back, (e, g, b, first, k))
+        else:
+            k -= 1
+            if k >= first:
+                live = g.live[k - g.word[BASE] + 1]
+                for i in range(e.n):
+                    for lane in range(LANES):
+                        alive = (live >> lane) & 1 != 0
+                        b.before[i, lane] = b.lam[i, lane] if alive else 0.0
+                        b.lam[i, lane] = 0.0
+        if k < first:
+            break
+        flags = g.flags[k - g.word[BASE]]
+        for lane in range(LANES - 1, -1, -1):
+            if (flags >> lane) & 1 != 0:
+                walk -= 1
+                back_alone(e, g, s, b, k, lane, walk)
+        source = g.source[k]
+        if source >= 0:
+            for lane in range(LANES):
+                variable, sign = jump(e, g.drive[source, lane])
+                b.d_drive[source, lane] += sign * b.lam[variable, lane]
+
+
+class Checkpoints(NamedTuple):
+    """The state of a vector at the start of every segment of sub-intervals."""
+
+    state: np.ndarray  # (segments, n, LANES)
+    counts: np.ndarray  # int64 (segments, LANES)
+    word: np.ndarray  # int64 (segments, N_WORDS)
+
+
+@kernel
+def keep(e, g, s, checkpoints, segment):
+    for lane in range(LANES):
+        checkpoints.counts[segment, lane] = s.counts[lane]
+        for i in range(e.n):
+            checkpoints.state[segment, i, lane] = g.state[i, lane]
+    for k in range(N_WORDS):
+        checkpoints.word[segment, k] = g.word[k]
+
+
+@kernel
+def restore(e, g, s, checkpoints, segment, first):
+    for lane in range(LANES):
+        s.counts[lane] = checkpoints.counts[segment, lane]
+        for i in range(e.n):
+            g.state[i, lane] = checkpoints.state[segment, i, lane]
+    for k in range(N_WORDS):
+        g.word[k] = checkpoints.word[segment, k]
+    g.word[BASE] = first
+    s.count[PIECES] = s.count[WALKS] = 0
+
+
+@kernel
+def unrecorded(g, s):
+    """The same vector, without records."""
+    none = Lanes(g.p, g.theta, g.state, g.end, g.drive, g.time, g.source, g.tied, g.series, g.reach,
+                 g.states[:0], g.flags, g.live, g.word)  # fmt: skip
+    alone = Alone(s.p, s.room, s.r, s.count, s.when, s.spikes, s.counts, s.wanted, s.faults,
+                  s.fault_times, s.first, s.states, s.length, s.order, s.cuts, s.kind[:0],
+                  s.spike)  # fmt: skip
+    return none, alone
+
+
+@kernel
+def adjoint_lanes(e, g, s, b, checkpoints, n_intervals):
+    """The adjoint of a vector whose start is set: adds to d_points, d_drive and the tally."""
+    segment_length = len(g.states)
+    n_segments = (n_intervals - 1) // segment_length + 1
+    last = n_segments - 1
+    if n_segments > 1:
+        quick, alone = unrecorded(g, s)
+        for segment in range(n_segments):
+            keep(e, g, s, checkpoints, segment)
+            last = segment
+            stop = min((segment + 1) * segment_length, n_intervals)
+            walk_lanes(e, quick, alone, segment * segment_length, stop)
+            if g.word[LIVE] == 0:
+                break
+    else:
+        keep(e, g, s, checkpoints, 0)
+    for i in range(e.n):
+        for lane in range(LANES):
+            b.lam[i, lane] = 0.0
+    for segment in range(last, -1, -1):
+        first = segment * segment_length
+        restore(e, g, s, checkpoints, segment, first)
+        stop = walk_lanes(e, g, s, first, min(first + segment_length, n_intervals))
+        if s.count[PIECES] > len(s.kind):
+            b.tally[1] = max(b.tally[1], s.count[PIECES])
+            return 0
+        lanes_back(e, g, s, b, first, stop)
+    return 0
