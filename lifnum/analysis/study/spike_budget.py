@@ -1,6 +1,12 @@
 """How many spikes a grid without interpolation affords: docs/studies/spike-budget.md."""
 
+from typing import NamedTuple
+
+import numpy as np
+
+from lifnum.analysis.study import paired
 from lifnum.analysis.study.runner import Run, key_of
+from lifnum.analysis.study.statistics import interval
 from lifnum.runs import presets
 from lifnum.runs.configuration import Configuration
 from lifnum.scheme import Scheme
@@ -24,7 +30,7 @@ STEPS = (1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3, 10e-3, 12e-3, 15e-3, 
 
 SPIKES_A_STEP = (0.2, 2.0)  # least and largest dt of a design, as dt target / duration
 
-LOSS = 0.05  # of accuracy against exact without a grid, at which a step counts as too long
+LOSS = 5.0  # points of accuracy against exact without a grid, at which a step counts as too long
 
 
 def steps(target, duration):
@@ -55,3 +61,95 @@ def runs(seeds=SEEDS, small=False):
                 config = Configuration(options, scheme, seed, **limits)
                 found.append(Run(key_of(config, target=target, duration=duration), config))
     return found
+
+
+class Series(NamedTuple):
+    """Loss of accuracy over dt, of one target, duration and seed; and the longest step (s).
+
+    `longest` is NaN where it is censored: below the first step or above the last.
+    """
+
+    target: int
+    duration: float
+    seed: int
+    dt: np.ndarray
+    loss: np.ndarray  # points
+    longest: float
+
+
+def longest_step(dt, loss):
+    """Where the loss first reaches `LOSS`, linear in log dt between two steps; NaN if censored."""
+    over = np.flatnonzero(loss >= LOSS)
+    if not len(over) or over[0] == 0:
+        return np.nan
+    k = over[0]
+    return float(np.exp(np.interp(LOSS, loss[k - 1 : k + 1], np.log(dt[k - 1 : k + 1]))))
+
+
+def series(rows):
+    """A `Series` of each target, duration and seed whose reference is in the table."""
+    found = {}
+    for row in rows:
+        key = int(row["target"]), float(row["duration"]), int(row["seed"])
+        found.setdefault(key, {})[float(row["dt"])] = 100.0 * float(row["accuracy"])
+    made = []
+    for key, accuracy in sorted(found.items()):
+        dt = np.array(sorted(accuracy.keys() - {0.0}))
+        if 0.0 in accuracy and len(dt) > 1:
+            loss = accuracy[0.0] - np.array([accuracy[step] for step in dt])
+            made.append(Series(*key, dt, loss, longest_step(dt, loss)))
+    return made
+
+
+class Law(NamedTuple):
+    """Coefficients of the two fits, an `Interval` over seeds each."""
+
+    exponent: tuple  # b of duration / target
+    steps: tuple  # a spike of the target, exp(-a): meant where b is 1
+    of_duration: tuple  # p
+    of_target: tuple  # q
+
+
+def law(made):
+    """The `Law` of several `Series`, fitted seed by seed."""
+    fitted = []
+    for seed in sorted({one.seed for one in made}):
+        own = [one for one in made if one.seed == seed and np.isfinite(one.longest)]
+        if len(own) < 4:
+            continue
+        y = np.log([one.longest for one in own])
+        duration = np.log([one.duration for one in own])
+        target = np.log([one.target for one in own])
+        _, b = paired.fit([duration - target], y)
+        _, p, q = paired.fit([duration, target], y)
+        steps = np.exp(np.mean(duration - target - y))
+        fitted.append((b, steps, p, -q))
+    return Law(*map(interval, np.array(fitted).reshape(-1, 4).T))
+
+
+def answer(rows):
+    """The numbers of the study's page, as lines of text."""
+    made = series(rows)
+    failed = sum(float(row["failed"]) for row in rows)
+    seeds = sorted({one.seed for one in made})
+    lines = [f"{len(rows)} runs, seeds {', '.join(map(str, seeds))}; {failed:g} not finite",
+             "duration target  exact (%)        longest step (ms)   steps a spike   "
+             "censored"]  # fmt: skip
+    for duration in THRESHOLDS:
+        for target, _ in TARGETS:
+            own = [one for one in made if (one.duration, one.target) == (duration, target)]
+            exact = [100.0 * float(row["accuracy"]) for row in rows
+                     if float(row["dt"]) == 0.0 and int(row["target"]) == target
+                     and float(row["duration"]) == duration]  # fmt: skip
+            steps = np.array([one.longest for one in own])
+            each = interval(duration / target / steps)
+            lines.append(f"{duration:8g} {target:6}  {interval(exact).text():<16} "
+                         f"{interval(1e3 * steps).text(form='.1f'):<19} {each.text():<15} "
+                         f"{np.isnan(steps).sum()} of {len(steps)}")  # fmt: skip
+    fits = law(made)
+    lines += [
+        f"exponent of duration / target: {fits.exponent.text()}",
+        f"steps a spike of the target, on geometric average: {fits.steps.text()}",
+        f"exponent of duration: {fits.of_duration.text()}, of 1 / target: {fits.of_target.text()}",
+    ]
+    return lines
