@@ -33,9 +33,11 @@ def test_holm_multiplies_by_what_is_left_and_never_falls():
 
 def test_a_family_tells_differences_from_equivalence_and_from_ignorance():
     base = np.array([-1.0, 0.0, 1.0, 0.5, -0.5])
-    differences = [2.0 + 0.01 * base, 0.01 * base, 0.3 * base, np.full(5, 0.2)]
+    differences = [2.0 + 0.01 * base, 0.01 * base, 0.3 * base, 96.1 - np.full(5, 95.9)]
     found = paired.family(differences, margin=0.1)
     assert [one.verdict for one in found] == ["differs", "equivalent", "undecided", "undecided"]
+    # what is equal but for rounding has no variance
+    assert np.isnan(paired.p_different(np.array([0.1 + 0.2, 0.3, 0.3])))
 
 
 @pytest.mark.parametrize("name", designs.DESIGNS)

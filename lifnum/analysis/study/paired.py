@@ -20,8 +20,12 @@ class Comparison(NamedTuple):
 def _standard(values):
     """(mean, standard error, degrees of freedom); NaN where the error is 0 or unknown."""
     n = len(values)
-    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return values.mean() if n else np.nan, error or np.nan, max(n - 1, 1)
+    if n < 2:
+        return np.nan, np.nan, 1
+    spread = values.std(ddof=1)
+    if spread <= 1e-9 * np.abs(values).max():  # equal but for rounding
+        spread = np.nan
+    return values.mean(), spread / np.sqrt(n), n - 1
 
 
 def p_different(values):
