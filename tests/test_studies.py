@@ -47,8 +47,7 @@ def test_runs_of_a_design_are_named_each_by_its_own_key(name):
     keys = {tuple(run.key.values()) for run in runs}
     configurations = {str(run.config.to_json()) for run in runs}
     assert len(keys) == len(configurations) == len(runs)
-    half = len(runs) // 2  # a seed after the other
-    assert {run.config.seed for run in runs[:half]} == {0}
+    assert {run.key["seed"] for run in runs} == {"0", "1"}
     assert all(Path(ROOT / f"docs/studies/{name}.md").is_file() for name in designs.DESIGNS)
 
 
@@ -92,6 +91,14 @@ def test_small_studies_run_and_draw_by_their_command(name, in_tmp, capsys):
     assert len(Path(f"runs/{name}-small.csv").read_text().splitlines()) == n + 1
     with pytest.raises(ValueError, match=r"none\.csv: has no runs"):
         program.main([name, "--no-runs", "--results", "none.csv"])
+
+
+def test_what_the_question_needs_most_runs_first():
+    runs = time_constants.runs(2)
+    first = runs[: 2 * 4 * 9]  # seeds, time constants; exact, and two methods, gradients and steps
+    assert {run.key["method"] for run in first} == {"exact", "euler", "ps5"}
+    assert {run.key["interpolation"] for run in first} == {"dense"}
+    assert [run.key["seed"] for run in first] == ["0"] * 36 + ["1"] * 36
 
 
 # the laws on tables with known numbers
