@@ -95,10 +95,11 @@ def test_small_studies_run_and_draw_by_their_command(name, in_tmp, capsys):
 
 def test_what_the_question_needs_most_runs_first():
     runs = time_constants.runs(2)
-    first = runs[: 2 * 4 * 9]  # seeds, time constants; exact, and two methods, gradients and steps
+    first = runs[: 2 * 4 * 3]  # seeds, time constants, methods
     assert {run.key["method"] for run in first} == {"exact", "euler", "ps5"}
-    assert {run.key["interpolation"] for run in first} == {"dense"}
-    assert [run.key["seed"] for run in first] == ["0"] * 36 + ["1"] * 36
+    assert {run.config.scheme.dt in (None, run.config.preset.tau_s[0]) for run in first} == {True}
+    assert {run.key["gradient"] for run in first} == {"adjusted"}
+    assert [run.key["seed"] for run in first] == ["0"] * 12 + ["1"] * 12
 
 
 # the laws on tables with known numbers

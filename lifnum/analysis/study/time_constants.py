@@ -49,12 +49,14 @@ def schemes(tau_s, ratios=RATIOS):
 
 
 def rank(scheme, tau_s):
-    """0 for the runs that the question needs most, 1 for those next to them, 2 for the rest."""
+    """0 for the runs that the question needs most, 1 and 2 for those next to them, 3 for the rest."""
     ratio = round((scheme.dt or 0.0) / tau_s, 6)
     name = scheme.method + str(scheme.order or "")
     if name not in ("exact", "euler", "ps5") or scheme.interpolation == "linear":
+        return 3
+    if scheme.interpolation == "none" or ratio not in (0.0, FLOOR, 1.0):
         return 2
-    return int(scheme.interpolation == "none" or ratio not in (0.0, FLOOR, 1.0))
+    return int(scheme.gradient == "piggyback" or ratio == FLOOR)
 
 
 def runs(seeds=SEEDS, small=False):
