@@ -49,7 +49,7 @@ def schemes(tau_s, ratios=RATIOS):
 
 
 def rank(scheme, tau_s):
-    """0 for the runs that the question needs most, 1 and 2 for those next to them, 3 for the rest."""
+    """0 for the runs that the question needs most, 1 and 2 for the next, 3 for the rest."""
     ratio = round((scheme.dt or 0.0) / tau_s, 6)
     name = scheme.method + str(scheme.order or "")
     if name not in ("exact", "euler", "ps5") or scheme.interpolation == "linear":
