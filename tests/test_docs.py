@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 import lifnum
 from lifnum import evaluate, options, train
+from lifnum.analysis.study.designs import DESIGNS
 from lifnum.methods.propagators import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -177,6 +178,8 @@ class Small:
         succeed("lifnum.analysis.figures", rest)
 
     def lifnum_analysis_study(self, rest):
+        if rest[0] in DESIGNS:
+            return succeed("lifnum.analysis.study", [*rest, "--small", "--seeds", "1", "--quiet"])
         self.study(rest)
         succeed("lifnum.analysis.study", [*rest, "--overwrite"])
 

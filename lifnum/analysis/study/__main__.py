@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lifnum import options
 from lifnum.analysis.options import output
-from lifnum.analysis.study import results, statistics, tables
+from lifnum.analysis.study import designs, results, statistics, tables
 
 
 def parser():
@@ -14,7 +14,9 @@ def parser():
         description="Gather a study, a folder of traces and transfer files, in one small file "
         "that all figures can be drawn from, or print its numbers.",
         epilog="A scheme is METHOD@DT[:INTERPOLATION[:GRADIENT]] with dt in seconds: euler@0.01, "
-        "ps5@0.05:linear,\nps5@0.01:dense:piggyback, exact.",
+        "ps5@0.05:linear,\nps5@0.01:dense:piggyback, exact.\n\nStudies that are run by one "
+        f"command, python -m {__package__} NAME; --help lists its options:\n"
+        f"{', '.join(designs.DESIGNS)}.",
     )
     p.add_argument("sources", nargs="+", metavar="DIR", help="folder of *.h5, or an aggregate")
     p.add_argument("--out", type=output(), metavar="FILE", help="write the aggregate there")
@@ -28,6 +30,9 @@ def parser():
 
 
 def main(argv=None):
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in designs.DESIGNS:
+        return designs.main(words[0], words[1:])
     args = parser().parse_args(argv)
     pairs = [tuple(map(statistics.parse_scheme, pair)) for pair in args.compare]
     study = results.load(*args.sources)

@@ -1,0 +1,109 @@
+"""The figures of the studies in `designs`, from the rows of their tables."""
+
+import numpy as np
+
+from lifnum.analysis import style
+from lifnum.analysis.axes import difference_axis, logarithmic, plain
+from lifnum.analysis.study import spike_budget, time_constants
+from lifnum.analysis.study.statistics import interval
+from lifnum.analysis.study.time_constants import RATIOS, THRESHOLDS, Cell, cells, differences
+from lifnum.analysis.style import plt
+
+# method -> (name in the legend, colour, marker)
+_LOOKS = {
+    "exact": ("exact", "#000000", "x"),
+    "euler": ("Euler", "#D55E00", "o"),
+    "ps2": ("order 2", "#E69F00", "s"),
+    "ps3": ("order 3", "#009E73", "^"),
+    "ps5": ("order 5", "#56B4E9", "D"),
+    "backward-euler": ("backward Euler", "#0072B2", "v"),
+    "exponential-euler": ("exponential Euler", "#CC79A7", "P"),
+}
+
+_DASHES = ("-", "--", ":")
+
+
+def draw(name, rows, path):
+    """Write the figure of a study to a path."""
+    {"time-constants": _time_constants, "spike-budget": _spike_budget}[name](rows, path)
+
+
+def _time_constants(rows, path):
+    """Accuracy less exact's over dt / tau_s: a column a time constant, a row a kind of gradient."""
+    found = cells(rows)
+    figure, axes = plt.subplots(3, len(THRESHOLDS), figsize=(style.WIDTH, 7.0), sharex=True,
+                                sharey="row")  # fmt: skip
+    titles = ("dense, adjusted", "dense, piggyback", "on the grid (none)")
+    for row, kind in enumerate(("adjusted", "piggyback", "none")):
+        methods = {method + str(order or "") for method, order in time_constants.METHODS[kind]}
+        gradient = "piggyback" if kind == "none" else kind
+        for column, tau_s in enumerate(THRESHOLDS):
+            own = axes[row, column]
+            reference = Cell(tau_s, "exact", 0.0)
+            for k, method in enumerate(name for name in _LOOKS if name in methods):
+                label, color, marker = _LOOKS[method]
+                how = ("none" if kind == "none" else "dense"), gradient
+                values = [differences(found, Cell(tau_s, method, ratio, *how), reference)
+                          for ratio in RATIOS]  # fmt: skip
+                x = np.array(RATIOS) * 1.05 ** (k - (len(methods) - 1) / 2)
+                for place, points in zip(x, values, strict=True):
+                    own.scatter([place] * len(points), points, s=4, color=color, alpha=0.35,
+                                linewidth=0)  # fmt: skip
+                known = [(place, np.median(points)) for place, points in zip(x, values)
+                         if len(points)]  # fmt: skip
+                if known:
+                    own.plot(*np.array(known).T, color=color, marker=marker, label=label)
+            own.axhline(0.0, **style.EXACT)
+            if row == 0:
+                exact = interval([one["accuracy"] for one in found.get(reference, {}).values()])
+                own.set_title(f"tau_s {1e3 * tau_s:g} ms\nexact {exact.text(form='.1f')} %")
+        difference_axis(axes[row, 0], f"{titles[row]}\naccuracy less exact's (points)")
+    for own in axes[-1]:
+        logarithmic(own, "x")
+        own.set_xticks(RATIOS, [plain(ratio) for ratio in RATIOS])
+        own.set_xlabel("dt / tau_s")
+    _legend(figure, axes)
+    style.save(figure, path)
+
+
+def _spike_budget(rows, path):
+    """Loss over dt, in units of duration / target, and the longest step over duration / target."""
+    made = spike_budget.series(rows)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 3.6))
+    for color, (target, _) in zip(style.COLORS, spike_budget.TARGETS):
+        for dashes, duration in zip(_DASHES, spike_budget.THRESHOLDS):
+            own = [one for one in made if (one.target, one.duration) == (target, duration)]
+            if not own:
+                continue
+            dt = own[0].dt
+            same = [one.loss for one in own if len(one.dt) == len(dt)]
+            label = f"target {target}, {duration:g} s"
+            left.plot(dt * target / duration, np.median(same, axis=0), color=color,
+                      linestyle=dashes, label=label)  # fmt: skip
+            longest = 1e3 * np.array([one.longest for one in own])
+            budget = 1e3 * duration / target
+            marker = "os^"[_DASHES.index(dashes)]
+            right.scatter([budget] * len(own), longest, s=12, color=color, marker=marker,
+                          linewidth=0, alpha=0.6)  # fmt: skip
+    left.axhline(spike_budget.LOSS, **style.EXACT)
+    left.set(xlabel="dt target / duration", ylim=(-10, 100),
+             ylabel="accuracy lost against exact\nwithout a grid (points), median")  # fmt: skip
+    fits = spike_budget.law(made)
+    if fits.exponent.n:
+        x = np.array([3.5, 90.0])
+        right.plot(x, x / fits.steps.mean, **style.EXACT)
+        right.set_title(f"exponent {fits.exponent.text()}\nline: {fits.steps.text()} steps a spike")
+    for which in "xy":
+        logarithmic(right, which)
+    right.set(xlabel="duration / target (ms)", ylabel="longest step (ms)")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    style.save(figure, path)
+
+
+def _legend(figure, axes):
+    """One legend above, of everything labelled on the axes."""
+    found = {}
+    for own in axes.ravel():
+        for handle, name in zip(*own.get_legend_handles_labels()):
+            found.setdefault(name, handle)
+    figure.legend(found.values(), found.keys(), loc="outside upper left", ncols=4)

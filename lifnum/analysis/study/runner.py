@@ -1,0 +1,152 @@
+"""Short runs of a study, one line of a table each, in this process or in workers.
+
+A run of digits trains for a second, less than a program takes to start: `lifnum.sweep` is for the
+longer ones. The table is CSV text that grows line by line, so a stopped study goes on where it was.
+"""
+
+import contextlib
+import csv
+import functools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+from tqdm import tqdm
+
+from lifnum.data import datasets
+from lifnum.errors import SimulationError
+from lifnum.runs.configuration import Configuration
+from lifnum.runs.trainer import Trainer
+
+MEASURES = ("accuracy", "hidden_spikes", "output_spikes", "hidden_step", "output_step", "failed",
+            "seconds")  # fmt: skip
+
+load_data = functools.lru_cache(maxsize=16)(datasets.load)
+
+
+class Run(NamedTuple):
+    """One run: the columns that name it in the table, as text, and what is trained."""
+
+    key: dict
+    config: Configuration
+
+
+def key_of(config, **more):
+    """Columns that name a run: its data set, scheme and seed, and what else the design varies."""
+    scheme = config.scheme
+    columns = {"dataset": config.preset.dataset, **more} | {
+        "method": scheme.method + str(scheme.order or ""),
+        "dt": scheme.dt or 0.0,
+        "interpolation": scheme.interpolation,
+        "gradient": scheme.gradient,
+        "seed": config.seed,
+    }
+    return {name: value if isinstance(value, str) else f"{value:.9g}"
+            for name, value in columns.items()}  # fmt: skip
+
+
+def execute(config):
+    """Train a network to the end of its epochs, and evaluate it on the test set.
+
+    Returns
+    -------
+    dict
+        `MEASURES`: accuracy (share), spikes a sample and mean sub-interval (s) of the first hidden
+        and of the output layer, whether a number was not finite (0 or 1), seconds of training.
+        A run stopped by such a number is evaluated with the weights before that step; where these
+        give one too, its accuracy is 0.
+    """
+    preset = config.preset
+    data = load_data(preset.dataset, None, preset.window, config.seed, config.limit_train,
+                     config.limit_test)  # fmt: skip
+    trainer = Trainer(config, data)
+    failed, values = 0.0, (0.0,) * 5
+    try:
+        while trainer.epoch < preset.epochs:
+            trainer.step()
+    except SimulationError:
+        failed = 1.0
+    try:
+        test = trainer.test()
+    except SimulationError:
+        failed = 1.0
+    else:
+        length = preset.duration / test.steps.clip(1.0)
+        values = test.accuracy, test.spikes[0], test.spikes[-1], length[0], length[-1]
+    return dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
+
+
+def read(path):
+    """Rows of a table, a list of dicts of text; empty where there is no file.
+
+    A last line without an end, of a process that was killed, is no row.
+
+    Raises
+    ------
+    ValueError
+        The file is no such table.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    head, end, _ = path.read_text().rpartition("\n")
+    rows = list(csv.DictReader((head + end).splitlines()))
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values() or not set(MEASURES) <= row.keys():
+            accepted = "a table that a study of lifnum.analysis.study wrote"
+            raise ValueError(f"{path}: line {line} is not of its columns; accepted: {accepted}")
+    return rows
+
+
+def missing(runs, rows):
+    """The runs that no row of a table is of."""
+    done = {tuple(row.get(name) for name in runs[0].key) for row in rows} if runs else set()
+    return [run for run in runs if tuple(run.key.values()) not in done]
+
+
+def run_all(runs, path, workers=1, quiet=False):
+    """Run what the table at `path` lacks, and add a row for each when it is there.
+
+    Raises
+    ------
+    ValueError
+        The file is no table of these runs' columns.
+    """
+    path, rows = Path(path), read(path)
+    todo = missing(runs, rows)
+    columns = [*runs[0].key, *MEASURES]
+    if rows and list(rows[0]) != columns:
+        raise ValueError(f"{path}: columns {', '.join(rows[0])}; accepted: {', '.join(columns)}")
+    if not todo:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():  # without the half line of a process that was killed
+        text = path.read_text()
+        path.write_text(text[: text.rfind("\n") + 1])
+    with open(path, "a") as file, contextlib.ExitStack() as stack:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if not file.tell():
+            writer.writeheader()
+        finished = _one_by_one(todo) if workers == 1 else _in_workers(todo, workers, stack)
+        bar = tqdm(finished, total=len(todo), unit="run", disable=True if quiet else None)
+        for run, measures in bar:
+            values = {name: f"{value:.6g}" for name, value in measures.items()}
+            writer.writerow(run.key | values)
+            file.flush()
+
+
+def _one_by_one(runs):
+    for run in runs:
+        yield run, execute(run.config)
+
+
+def _in_workers(runs, workers, stack):
+    """(run, measures) as they come, of processes of one thread each; none outlives the stack."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, numba.set_num_threads, (1,))
+    stack.callback(pool.shutdown, cancel_futures=True)
+    futures = {pool.submit(execute, run.config): run for run in runs}
+    for future in as_completed(futures):
+        yield futures.pop(future), future.result()
