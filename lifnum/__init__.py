@@ -8,6 +8,7 @@ from lifnum.neurons import models
 from lifnum.neurons.lif import Neuron
 from lifnum.neurons.model import Model
 from lifnum.runs.configuration import load
+from lifnum.runs.fit import fit
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
 
@@ -20,6 +21,7 @@ __all__ = [
     "SimulationError",
     "SpikeTrains",
     "__version__",
+    "fit",
     "load",
     "models",
 ]

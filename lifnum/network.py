@@ -8,6 +8,7 @@ from lifnum import derivatives, surrogate
 from lifnum.cuda.device import require as require_gpu
 from lifnum.cuda.device import to_host
 from lifnum.errors import SimulationError, _is_integer, _positive
+from lifnum.files import networks
 from lifnum.layer import Layer
 from lifnum.model_layer import ModelLayer
 from lifnum.neurons.lif import Neuron
@@ -101,6 +102,24 @@ class Network:
     def __reduce__(self):
         layers = [(one.weights, one.neuron) for one in self.layers]
         return Network, (layers, self.scheme, self.duration, self.device)
+
+    def save(self, path, overwrite=False):
+        """Write the network to a file, for `lifnum.load`: weights, neurons, scheme, duration.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            Replace the file of another network.
+
+        Raises
+        ------
+        ValueError
+            The path is taken.
+        OSError
+            The file system refuses; what was there is intact.
+        """
+        networks.save(self, path, overwrite)
 
     @property
     def scheme(self):

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -176,6 +176,21 @@ class Scheme:
     def gradients_coincide(self):
         """Whether both gradients are the same."""
         return self.method == "exact" and self.interpolation == "dense"
+
+    def to_json(self):
+        """The scheme as JSON can hold it."""
+        entries = {one.name: getattr(self, one.name) for one in fields(self)}
+        if isinstance(self.method, RungeKutta):
+            entries["method"] = {"a": self.method.a, "b": self.method.b}
+        return entries
+
+    @classmethod
+    def from_json(cls, entries):
+        """The scheme that `to_json` gave, or an earlier version. TypeError, ValueError: no such."""
+        method = entries.get("method", "exact")
+        if isinstance(method, dict):
+            method = RungeKutta(**method)
+        return cls(**entries | {"method": method})
 
     @property
     def label(self):

@@ -16,7 +16,7 @@ from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
 from lifnum.losses import LOSSES, loss_options
 from lifnum.runs import neurons, presets
-from lifnum.runs.configuration import Configuration, is_file
+from lifnum.runs.configuration import Configuration, default_output, is_file
 from lifnum.runs.run import Run, saved
 from lifnum.runs.signals import Interrupted, Signals
 
@@ -155,17 +155,6 @@ def remarks(args):
             f"for {here}; --weights and --lr say others"
         )
     return lines
-
-
-def default_output(config):
-    """runs/<label>.h5, numbered where that is taken."""
-    stem = config.label
-    path = Path("runs") / f"{stem}.h5"
-    number = 2
-    while path.exists() or Path(f"{path}.lock").exists():
-        path = Path("runs") / f"{stem}-{number}.h5"
-        number += 1
-    return path
 
 
 def _newest_unfinished(config):

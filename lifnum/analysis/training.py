@@ -59,7 +59,7 @@ def label(run):
     config = run["config"]
     neurons = [of_data(one) for one in config["preset"].get("neuron", ())]
     kind = f"{names(neurons)}, " if neurons else ""
-    return f"{kind}{Scheme(**config['scheme']).label}, seed {config['seed']}"
+    return f"{kind}{Scheme.from_json(config['scheme']).label}, seed {config['seed']}"
 
 
 def colors_of(runs):

@@ -7,7 +7,7 @@ n_neurons), which the surrogate gradient needs. Its fields are options of the co
 (`fields.option`), or fields of the preset of the same name, such as the duration.
 """
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from lifnum.fields import initial, options_of
 from lifnum.losses.cross_entropy import CrossEntropy
@@ -29,6 +29,9 @@ LOSSES = {
     "first-spike": FirstSpike,
     "van-rossum": VanRossum,
 }
+
+
+OWN = "own"  # the name of a loss that is a function of a user's
 
 
 def loss_options():
@@ -56,7 +59,7 @@ def accepted_options(given):
 
 def check_gradient(name, gradient):
     """Refuse the surrogate gradient for a loss that has no `d_counts`; ValueError."""
-    if gradient == "surrogate" and not hasattr(LOSSES[name], "d_counts"):
+    if name != OWN and gradient == "surrogate" and not hasattr(LOSSES[name], "d_counts"):
         able = ", ".join(key for key, loss in LOSSES.items() if hasattr(loss, "d_counts"))
         raise ValueError(
             f"loss is {name!r}; accepted for gradient 'surrogate', which needs dL/dn: {able}"
@@ -64,7 +67,43 @@ def check_gradient(name, gradient):
 
 
 def build(preset):
-    """The preset's loss."""
+    """The preset's loss; ValueError for one that is a user's."""
+    if preset.loss == OWN:
+        raise ValueError("loss is a function of the program that trained; accepted: that program")
     loss = LOSSES[preset.loss]
     values = vars(preset) | preset.loss_options
     return loss(**{one.name: values[one.name] for one in fields(loss)})
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A user's function as a loss."""
+
+    function: object
+
+    def __call__(self, out, labels):
+        return self.function(out, labels)
+
+    def __getattr__(self, name):
+        if name == "d_counts" and hasattr(self.function, name):
+            return self.function.d_counts
+        raise AttributeError(name)
+
+    def predict(self, out):
+        """By the function, if it can; else as `SpikeCount`."""
+        return getattr(self.function, "predict", SpikeCount().predict)(out)
+
+
+def of_callable(function, gradient):
+    """A loss that is a user's function.
+
+    Raises
+    ------
+    ValueError
+        It is none, or has no `d_counts` for the surrogate gradient.
+    """
+    if not callable(function):
+        raise ValueError(f"loss is {function!r}; accepted: {', '.join(LOSSES)}, or a function")
+    if gradient == "surrogate" and not hasattr(function, "d_counts"):
+        raise ValueError("loss has no d_counts; accepted for gradient 'surrogate': one that has")
+    return _Own(function)

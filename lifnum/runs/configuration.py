@@ -1,7 +1,7 @@
 """Everything that decides the result of a run, and the network that it describes."""
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lifnum import losses, model_layer
@@ -10,6 +10,7 @@ from lifnum.data.datasets import load as load_data
 from lifnum.data.tables import is_table
 from lifnum.errors import TraceError, _is_integer
 from lifnum.fields import option, options_of, positive, whole
+from lifnum.files import networks
 from lifnum.files.hdf5 import one_line
 from lifnum.files.reader import Trace
 from lifnum.network import DEVICES, Network
@@ -167,7 +168,7 @@ class Configuration:
             if not entries.keys() <= {one.name for one in fields(cls)}:
                 raise ValueError("it has unknown entries")
             parts = {"preset": Preset.from_json(entries["preset"])}
-            parts |= {"scheme": Scheme(**entries["scheme"]), "seed": entries["seed"]}
+            parts |= {"scheme": Scheme.from_json(entries["scheme"]), "seed": entries["seed"]}
             return cls(**entries | parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TraceError(
@@ -177,7 +178,7 @@ class Configuration:
     def to_json(self):
         """The configuration as JSON can hold it."""
         rest = {one.name: getattr(self, one.name) for one in fields(self)}
-        return rest | {"preset": self.preset.to_json(), "scheme": asdict(self.scheme)}
+        return rest | {"preset": self.preset.to_json(), "scheme": self.scheme.to_json()}
 
     def by_option(self):
         """The entries of `to_json` by the names of their options.
@@ -230,14 +231,25 @@ def build_network(preset, scheme, weights, device="cpu"):
     return Network(layers, scheme, preset.duration, device)
 
 
+def default_output(config):
+    """runs/<label>.h5, numbered where that is taken."""
+    stem = config.label
+    path = Path("runs") / f"{stem}.h5"
+    number = 2
+    while path.exists() or Path(f"{path}.lock").exists():
+        path = Path("runs") / f"{stem}-{number}.h5"
+        number += 1
+    return path
+
+
 def load(path, which="last"):
-    """The network of a trace.
+    """The network of a trace, or of a file that `Network.save` wrote.
 
     Parameters
     ----------
     path : path
     which : {"last", "best", "initial"}
-        Its weights.
+        The weights of a trace; a saved network has its last ones.
 
     Returns
     -------
@@ -250,5 +262,12 @@ def load(path, which="last"):
     ValueError
         Other weights asked for.
     """
+    if networks.is_network(path):
+        if which != "last":
+            raise ValueError(f"which is {which!r}; accepted: 'last' for {path}, a saved network")
+        try:
+            return Network(*networks.read(path))
+        except ValueError as error:
+            raise TraceError(f"{path}: damaged network ({error})") from None
     with Trace(path) as trace:
         return Configuration.from_json(trace.config, path).network(trace.weights(which))

@@ -18,6 +18,8 @@ from lifnum.runs import neurons
 from lifnum.runs.neurons import LIF, TIME_UNIT
 from lifnum.scheme import Scheme
 
+GIVEN = "given"  # a distribution of weights: those of a network that there is
+
 network = partial(option, group="network")
 training = partial(option, group="training")
 data = partial(option, group="data")
@@ -74,7 +76,9 @@ class Preset:
     )
     epochs: int = training(None, "N", whole)
     batch_size: int = training("samples", "N", positive(int))
-    optimizer: str = training("adam or sgd", "NAME", default="adam")
+    optimizer: str = training(", ".join(OPTIMIZERS), "NAME", default="adam")
+    momentum: float = training("of sgd, below 1", "X", float, 0.0)
+    weight_decay: float = training("of adamw, in a step times the learning rate", "X", float, 0.01)
     learning_rate: float = training(None, "X", float, flags=("--lr",))
     lr_decay: float = training(
         "factor on the learning rate every --lr-decay-every epochs", "X", float, 1.0
@@ -120,7 +124,7 @@ class Preset:
             )
         if self.encoding is not None:
             encoder(self.encoding)
-        for name in ("rate_penalty", "rate_target", "revive"):
+        for name in ("rate_penalty", "rate_target", "revive", "weight_decay", "momentum"):
             value = getattr(self, name)
             if not _is_real(value) or not 0.0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r}; accepted: a finite number >= 0")
@@ -128,7 +132,9 @@ class Preset:
             raise ValueError(
                 f"rate_penalty is {self.rate_penalty:g}; accepted: 0 without hidden layers"
             )
-        if self.loss not in losses.LOSSES:
+        if self.momentum >= 1.0:
+            raise ValueError(f"momentum is {self.momentum:g}; accepted: at least 0, below 1")
+        if self.loss not in losses.LOSSES and self.loss != losses.OWN:
             raise ValueError(f"loss is {self.loss!r}; accepted: {', '.join(losses.LOSSES)}")
         options = losses.accepted_options(self.loss_options)
         object.__setattr__(self, "loss_options", options)
@@ -415,6 +421,11 @@ def initial_weights(preset, n_inputs, n_classes, seed, dtype):
     sizes = (n_inputs, *preset.hidden, n_classes)
     weights = []
     for k, (distribution, first, second) in enumerate(preset.weights):
+        if distribution == GIVEN:
+            raise ValueError(
+                f"initial weights of layer {k} were given to lifnum.fit; accepted: lifnum.fit with "
+                "resume, for a run that it began"
+            )
         draw = {"uniform": generator.uniform, "normal": generator.normal}.get(distribution)
         if draw is None:
             raise ValueError(f"weights are {distribution!r}; accepted: uniform, normal")

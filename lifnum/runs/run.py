@@ -140,6 +140,8 @@ class Run:
         For the header of the trace, which keeps the most workers that any part of the run had.
     lock : Lock, optional
         The claim on the output, if it is held already.
+    trainer : Trainer, optional
+        The run at its start, if there is one already.
 
     Raises
     ------
@@ -159,13 +161,14 @@ class Run:
         lock=None,
         threads=1,
         workers=1,
+        trainer=None,
     ):
         self.output = Path(output)
         self.seconds_checkpoints = 0.0
         self.evaluations = config.evaluations
         if overwrite and resume is None:
             check_replaceable(self.output)
-        trainer = self.trainer = trainer_of(config, data_dir)
+        trainer = self.trainer = trainer or trainer_of(config, data_dir)
         for line in remarks(trainer.preset, trainer.scheme, trainer.data):
             print(f"warning: {line}", file=sys.stderr)
         initial = [w.copy() for w in trainer.net.weights]
@@ -229,10 +232,16 @@ class Run:
         self._saved = time.monotonic()
         self.seconds_checkpoints += self._saved - start
 
-    def train(self, quiet=False, signals=None, checkpoint_every=30.0):
+    def history(self):
+        """The rows of the trace's epochs so far, as columns by name."""
+        columns = self.trace.state().items()
+        return {key.removeprefix("epochs."): x for key, x in columns if key.startswith("epochs.")}
+
+    def train(self, quiet=False, signals=None, checkpoint_every=30.0, callbacks=()):
         """Train to the last epoch; returns the last row of the trace's epochs, or None.
 
-        There is a checkpoint each epoch, and after so many seconds without.
+        There is a checkpoint each epoch, and after so many seconds without. callbacks: see
+        `lifnum.callbacks`.
 
         Raises
         ------
@@ -252,9 +261,10 @@ class Run:
         try:
             with contextlib.ExitStack() as stack:
                 signals = signals or stack.enter_context(Signals())
+                ended = False
                 if self._evaluation_is_due(stops):
                     row = self._evaluate(quiet, trainer.batch == 0)
-                while trainer.epoch < epochs:
+                while trainer.epoch < epochs and not ended:
                     with self._bar(quiet) as bar:
                         epoch = trainer.epoch
                         while trainer.epoch == epoch:
@@ -267,6 +277,8 @@ class Run:
                                 row = self._evaluate(quiet, trainer.batch == 0, bar)
                             elif time.monotonic() - self._saved > checkpoint_every:
                                 self._checkpoint()
+                    for callback in callbacks:
+                        ended = bool(callback(self, row)) or ended
             self.trace.close("finished")
         except (Interrupted, SimulationError):
             self._checkpoint()

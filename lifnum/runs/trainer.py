@@ -6,6 +6,7 @@ generator to save.
 """
 
 import math
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -37,6 +38,12 @@ class Trainer:
         Its seed is that of initial weights, validation split and batch order, the same under every
         scheme; its device is where a step runs: on a GPU data, weights and moments stay there.
     data : Dataset
+    net : Network, optional
+        One that is there, whose weights are the initial ones; default: the configuration's.
+    loss : callable, optional
+        As `lifnum.losses.build` gives one; default: the configuration's.
+    schedule : callable, optional
+        Learning rate in an epoch; default: `learning_rate` of the configuration.
 
     Attributes
     ----------
@@ -45,20 +52,26 @@ class Trainer:
         The next step: batch `batch` of epoch `epoch`, both from 0.
     """
 
-    def __init__(self, config, data):
+    def __init__(self, config, data, net=None, loss=None, schedule=None):
         preset = self.preset = config.preset
         seed = self.seed = config.seed
         self.scheme, self.data = config.scheme, data
-        weights = presets.initial_weights(
-            preset, data.train.n_neurons, data.n_classes, seed, np.dtype(config.dtype)
+        self.net = net or config.network(
+            presets.initial_weights(
+                preset, data.train.n_neurons, data.n_classes, seed, np.dtype(config.dtype)
+            ),
+            config.device,
         )
-        self.net = config.network(weights, config.device)
-        self.loss = losses.build(preset)
+        self.loss = loss or losses.build(preset)
+        self.schedule = schedule or partial(learning_rate, preset)
         self.penalty = None
         if preset.rate_penalty > 0.0:
             self.penalty = losses.RatePenalty(preset.rate_penalty, preset.rate_target)
         self._train, self._test = (self.net.place(trains) for trains in (data.train, data.test))
-        self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate)
+        own = {
+            "sgd": {"momentum": preset.momentum}, "adamw": {"weight_decay": preset.weight_decay}
+        }.get(preset.optimizer, {})  # fmt: skip
+        self.optimizer = self.net.optimizer(preset.optimizer, preset.learning_rate, **own)
         # the second moments are squares
         self._largest_norm = float(np.sqrt(np.finfo(self.net.dtype).max))
         n = len(data.train)
@@ -109,7 +122,7 @@ class Trainer:
         start = perf_counter()
         rows = self.rows_of_batch()
         inputs, labels = self._train.select(rows), self.data.train_labels[rows]
-        self.optimizer.learning_rate = learning_rate(self.preset, self.epoch)
+        self.optimizer.learning_rate = self.schedule(self.epoch)
         try:
             out = self.net.forward(inputs)
             values, gradients = self._differentiate(out, labels)

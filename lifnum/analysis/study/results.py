@@ -299,7 +299,7 @@ def _read_trace(trace):
         raise TraceError("no epoch is complete")
     last = {name: column[-1] for name, column in epochs.items()}
     try:
-        scheme = Scheme(**config["scheme"])
+        scheme = Scheme.from_json(config["scheme"])
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
         # surrogates that are not the usual one are another study
         row["options"] |= {

@@ -1,0 +1,216 @@
+"""Training from Python is the run of the command line; networks are kept in files of their own."""
+
+import csv
+
+import cases
+import numpy as np
+import pytest
+
+import lifnum
+from lifnum import callbacks, errors, models, train
+from lifnum.data import datasets
+from lifnum.files.reader import Trace
+from lifnum.losses import SpikeCount
+from lifnum.runs import presets
+
+
+def network(scheme=None, dtype="f4"):
+    """The network of the preset digits, at its start."""
+    weights = presets.initial_weights(presets.PRESETS["digits"], 64, 10, 0, np.dtype(dtype))
+    neurons = [lifnum.Neuron(theta=0.05), lifnum.Neuron(theta=0.2)]
+    return lifnum.Network(list(zip(weights, neurons)), scheme or lifnum.Scheme("exact"), 0.2)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits", limit_train=200, limit_test=50)
+
+
+def fit(net, data, output, **options):
+    return lifnum.fit(net, data, **{"epochs": 2, "quiet": True, "output": output} | options)
+
+
+def assert_equal_weights(one, other):
+    for a, b in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """(network, its Fit) after two epochs."""
+    net = network()
+    return net, fit(net, digits, tmp_path_factory.mktemp("fit") / "run.h5")
+
+
+def test_it_has_the_bits_of_the_command_line(trained, tmp_path):
+    output = str(tmp_path / "run.h5")
+    limits = ["--limit-train", "200", "--limit-test", "50"]
+    assert train.main(["--method", "exact", "--epochs", "2", "--quiet", "--output", output,
+                       *limits]) == 0  # fmt: skip
+    assert_equal_weights(lifnum.load(output), trained[0])
+    with Trace(output) as trace:
+        for name, values in trace.epochs.items():
+            if not name.startswith("seconds"):
+                np.testing.assert_array_equal(values, trained[1].history[name], err_msg=name)
+
+
+def test_its_trace_has_the_network(trained):
+    net, result = trained
+    found = lifnum.load(result.output)
+    assert_equal_weights(found, net)
+    assert found.scheme == net.scheme
+    assert [layer.neuron for layer in found.layers] == [layer.neuron for layer in net.layers]
+    best = lifnum.load(result.output, "best").weights
+    for a, b in zip(best, result.best_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_resumed_run_has_the_bits_of_one_that_was_not(trained, digits, tmp_path):
+    fit(network(), digits, tmp_path / "a.h5", epochs=1)
+    net = network()
+    fit(net, digits, tmp_path / "a.h5", epochs=2, resume=True)
+    assert_equal_weights(net, trained[0])
+
+
+def test_a_function_is_a_loss(trained, digits, tmp_path):
+    def loss(out, labels):
+        return SpikeCount()(out, labels)
+
+    net = network()
+    fit(net, digits, tmp_path / "a.h5", loss=loss)
+    assert_equal_weights(net, trained[0])
+
+
+def test_arrays_are_data(trained, digits, tmp_path):
+    net = network()
+    data = digits.train, digits.train_labels.tolist(), digits.test, digits.test_labels
+    fit(net, data, tmp_path / "a.h5")
+    assert_equal_weights(net, trained[0])
+
+
+def test_a_model_under_a_tableau_of_ones_own_is_trained_and_loaded(digits, tmp_path):
+    rng = np.random.default_rng(0)
+    heun = lifnum.RungeKutta(a=[[0, 0], [1, 0]], b=[1 / 2, 1 / 2])
+    neuron = models.qif(time_unit=1e-3)
+    net = lifnum.Network(
+        [(rng.uniform(-0.5, 1.0, (64, 10)), neuron)], lifnum.Scheme(heun, dt=1e-3), 0.05
+    )
+    before = net.weights[0].copy()
+    data = datasets.load("digits", limit_train=40, limit_test=10, window=0.02)
+    fit(net, data, tmp_path / "a.h5", epochs=1, optimizer="sgd", momentum=0.9, learning_rate=1e-3)
+    assert not np.array_equal(net.weights[0], before)
+    found = lifnum.load(tmp_path / "a.h5")
+    assert_equal_weights(found, net)
+    assert found.scheme == net.scheme and found.layers[0].neuron == net.layers[0].neuron
+
+
+def test_callbacks_see_every_epoch_and_may_end_the_run(digits, tmp_path):
+    seen = []
+
+    def third(run, row):
+        seen.append(row["epoch"])
+        return len(run.history()["epoch"]) == 3
+
+    result = fit(network(), digits, tmp_path / "a.h5", epochs=9,
+                 callbacks=[third, callbacks.CSVLog(tmp_path / "a.csv")])  # fmt: skip
+    assert seen == [1.0, 2.0, 3.0]
+    with open(tmp_path / "a.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["test_loss"]) for row in rows] == result.history["test_loss"].tolist()
+    with Trace(tmp_path / "a.h5") as trace:
+        assert trace.status == "finished"
+
+
+def test_early_stopping_waits_for_its_patience(digits, tmp_path):
+    """At a learning rate of zero the first epoch is the best of all."""
+    stopping = callbacks.EarlyStopping(patience=2)
+    result = fit(network(), digits, tmp_path / "a.h5", epochs=9, learning_rate=5e-324,
+                 callbacks=[stopping])  # fmt: skip
+    assert len(result.history["epoch"]) == 3
+
+
+def test_a_schedule_gives_the_rate_of_each_epoch(digits, tmp_path):
+    result = fit(network(), digits, tmp_path / "a.h5", schedule=lambda epoch: 1e-3 / (1 + epoch))
+    assert result.history["learning_rate"].tolist() == [1e-3, 5e-4]
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"loss": 3}, "loss is 3"),
+        ({"loss": "square"}, "loss is 'square'"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'"),
+        ({"momentum": 1.0}, "momentum is 1"),
+        ({"lr_decai": 1.0}, "'lr_decai' is unknown"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"resume": True, "output": None}, "output is None"),
+    ],
+)
+def test_other_arguments_are_refused(digits, tmp_path, options, text):
+    with pytest.raises(ValueError, match=text):
+        fit(network(), digits, **{"output": tmp_path / "a.h5"} | options)
+
+
+def test_other_data_are_refused(digits, tmp_path):
+    output = tmp_path / "a.h5"
+    with pytest.raises(ValueError, match="data are a list"):
+        fit(network(), [1], output)
+    with pytest.raises(ValueError, match="labels are int64 of shape"):
+        fit(network(), (digits.train, [1, 2], digits.test, [1]), output)
+    narrow = lifnum.Network([(np.ones((3, 10)), lifnum.Neuron())], lifnum.Scheme(), 0.2)
+    with pytest.raises(ValueError, match="64 input neurons; accepted: 3"):
+        fit(narrow, digits, output)
+    assert not output.exists()
+
+
+def test_nothing_is_overwritten_and_no_other_run_resumed(trained, digits, tmp_path):
+    output = tmp_path / "a.h5"
+    fit(network(), digits, output, epochs=1)
+    with pytest.raises(errors.TraceError, match="exists"):
+        fit(network(), digits, output)
+    with pytest.raises(ValueError, match="batch_size 20, not 10"):
+        fit(network(), digits, output, resume=True, batch_size=10)
+    (tmp_path / "own.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="is another file"):
+        fit(
+            network(), digits, tmp_path / "b.h5", callbacks=[callbacks.CSVLog(tmp_path / "own.csv")]
+        )
+    assert (tmp_path / "own.csv").read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "scheme", [lifnum.Scheme("exact"), lifnum.Scheme("ps", 3, 1e-3, "linear", "piggyback"),
+               lifnum.Scheme(next(iter(cases.TABLEAUX.values())), dt=1e-3)]
+)  # fmt: skip
+def test_a_saved_network_comes_back_to_the_bit(tmp_path, scheme, dtype):
+    net = network(scheme, dtype)
+    net.save(tmp_path / "net.h5")
+    found = lifnum.load(tmp_path / "net.h5")
+    assert_equal_weights(found, net)
+    assert (found.scheme, found.duration, found.dtype) == (net.scheme, net.duration, net.dtype)
+    assert [layer.neuron for layer in found.layers] == [layer.neuron for layer in net.layers]
+
+
+def test_a_saved_network_is_not_overwritten_unless_asked(trained, tmp_path):
+    net, path = network(), tmp_path / "net.h5"
+    net.save(path)
+    with pytest.raises(ValueError, match="exists; accepted: another name, or overwrite"):
+        net.save(path)
+    net.save(path, overwrite=True)
+    with pytest.raises(ValueError, match="exists; accepted: another name"):
+        net.save(trained[1].output, overwrite=True)
+    with pytest.raises(ValueError, match="which is 'best'"):
+        lifnum.load(path, "best")
+
+
+def test_a_damaged_network_is_said_to_be_so(tmp_path):
+    import h5py
+
+    path = tmp_path / "net.h5"
+    network().save(path)
+    with h5py.File(path, "r+") as file:
+        del file["weights/1"]
+    with pytest.raises(errors.TraceError, match="damaged network"):
+        lifnum.load(path)
