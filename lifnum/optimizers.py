@@ -121,6 +121,10 @@ class AdamNumbers(NamedTuple):
     epsilon: float
     shrink: float  # of the weights; 1 without decay
 
+    def in_type(self, dtype):
+        """The same in the type of the weights."""
+        return AdamNumbers(*map(dtype.type, self))
+
 
 class Adam(_Optimizer):
     """Adam with bias correction (Kingma & Ba 2015), one pass over memory a step.
@@ -163,7 +167,7 @@ class Adam(_Optimizer):
         gradients = self._accepted(gradients)
         numbers = self.numbers_of_step()
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            _adam(w, g, m, v, numbers)
+            _adam(w, g, m, v, numbers.in_type(w.dtype))
 
     def numbers_of_step(self):
         """Count a step; its `AdamNumbers`."""
@@ -205,24 +209,13 @@ def adam_update(w, g, m, v, numbers):
     return numbers.shrink * w - numbers.rate * m / (np.sqrt(v) + numbers.epsilon), m, v
 
 
-@inlined_kernel
-def in_type_of(w, numbers):
-    """The `AdamNumbers` in the type of the array w."""
-    real = w.dtype.type
-    return AdamNumbers(
-        real(numbers.rate), real(numbers.keep1), real(numbers.take1), real(numbers.keep2),
-        real(numbers.take2), real(numbers.epsilon), real(numbers.shrink),
-    )  # fmt: skip
-
-
 @parallel_kernel
 def _adam(w, g, m, v, numbers):
     for row in prange(w.shape[0]):
-        of_step = in_type_of(w, numbers)
         w_row, g_row, m_row, v_row = w[row], g[row], m[row], v[row]
         for j in range(w.shape[1]):
             w_row[j], m_row[j], v_row[j] = adam_update(
-                w_row[j], g_row[j], m_row[j], v_row[j], of_step
+                w_row[j], g_row[j], m_row[j], v_row[j], numbers
             )
 
 

@@ -165,7 +165,7 @@ def test_weights_and_rates_that_can_not_be_used_are_refused(optimizer):
             one.learning_rate = rate
     with refused("beta1 is 1.0"):
         Adam([w], 0.1, beta1=1.0)
-    with refused("optimizer is 'adm'; accepted: adam, sgd"):
+    with refused("optimizer is 'adm'; accepted: adam, adamw, sgd"):
         network().optimizer("adm", 0.1)
 
 

@@ -68,7 +68,7 @@ def signatures(real):
         "arrange": (indices, offsets, times, indices, times, indices, ranks),
         "backward_adjusted": (d, inputs, steps, records, gradient),
         "backward_piggyback": (d, inputs, steps, records, gradient),
-        "adam": (*(array(real, 1),) * 4, types.NamedTuple((f8,) * 7, AdamNumbers)),
+        "adam": (*(array(real, 1),) * 4, types.NamedTuple((real,) * 7, AdamNumbers)),
         "gather": (times, indices, offsets, offsets, times, indices, offsets),
         "survey": (times, indices, offsets, array(i8, 2), array(i8, 2), table),
     }

@@ -226,11 +226,12 @@ def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_
         ((["exact"], None, [0.1, 0.2], ["dense", "linear"]), ["exact", "exact-linear"]),
         ((["exact"], None, [0.1], ["none"]), ["exact-dt0.1-none"]),
         (
-            (["euler", "exact"], None, [0.1], ["none", "dense"], ["adjusted", "piggyback"]),
+            (["euler", "exact"], None, [0.1], ["none", "dense"],
+             [{"gradient": "adjusted"}, {"gradient": "piggyback"}]),
             ["euler-dt0.1-none", "euler-dt0.1", "euler-dt0.1-piggyback", "exact-dt0.1-none",
              "exact"],
         ),
-        ((["exact"], None, [0.1], ["dense"], ["piggyback"]), ["exact-piggyback"]),
+        ((["exact"], None, [0.1], ["dense"], [{"gradient": "piggyback"}]), ["exact-piggyback"]),
     ],
 )  # fmt: skip
 def test_a_grid_holds_every_scheme_that_there_is_once(lists, labels):

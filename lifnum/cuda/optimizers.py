@@ -5,7 +5,7 @@ from numba import cuda
 from lifnum import optimizers
 from lifnum.cuda import device
 from lifnum.cuda.layout import THREADS, blocks
-from lifnum.optimizers import adam_update, in_type_of
+from lifnum.optimizers import adam_update
 
 
 @device.kernel
@@ -13,7 +13,7 @@ def adam(w, g, m, v, numbers):
     """One step of Adam on flat arrays; a thread a weight."""
     k = cuda.grid(1)
     if k < w.shape[0]:
-        w[k], m[k], v[k] = adam_update(w[k], g[k], m[k], v[k], in_type_of(w, numbers))
+        w[k], m[k], v[k] = adam_update(w[k], g[k], m[k], v[k], numbers)
 
 
 class DeviceSGD(optimizers.SGD):
@@ -61,7 +61,8 @@ class DeviceAdam(optimizers.Adam):
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
             arrays = w.device, g, m.device, v.device
             if arrays[0].size:
-                adam[blocks(arrays[0].size), THREADS](*(a.ravel() for a in arrays), numbers)
+                of_step = numbers.in_type(arrays[0].dtype)
+                adam[blocks(arrays[0].size), THREADS](*(a.ravel() for a in arrays), of_step)
             for mirror in (w, m, v):
                 mirror.written()
 
