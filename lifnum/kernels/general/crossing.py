@@ -42,6 +42,8 @@ def series_crossing(e, c, y, step, reached, out):
     if not reached:
         if (max(r[v, 0], room[END, v]) + 0.125 * bend) + 8.0 * EPS * size < theta:
             return NO_CROSSING
+    if reached and steady(r[v], order):
+        return h * series_root(r[v], order, theta)
     q = room[POLYNOMIAL, : order + 1]
     for k in range(order + 1):
         q[k] = r[v, k]
@@ -50,14 +52,52 @@ def series_crossing(e, c, y, step, reached, out):
     if x < 0.0:
         return NO_CROSSING
     for _ in range(2):  # polish on the series itself, free of re-expansion errors
-        value = slope = 0.0
-        for k in range(order, -1, -1):
-            slope = slope * x + value
-            value = value * x + r[v, k]
+        value, slope = value_and_slope(r[v], order, x)
         better = x + (theta - value) / slope if slope > 0.0 else x
         if abs(better - x) <= 1e-6 * x:
             x = better
     return x * h
+
+
+@kernel
+def value_and_slope(q, order, x):
+    value = slope = 0.0
+    for k in range(order, -1, -1):
+        slope = slope * x + value
+        value = value * x + q[k]
+    return value, slope
+
+
+@kernel
+def steady(q, order):
+    """Whether a polynomial rises on all of [0, 1], by the signs of its coefficients."""
+    least = 0.0
+    for k in range(order, 0, -1):
+        least += k * min(q[k], 0.0) if k > 1 else q[1]
+    return least > 0.0
+
+
+@kernel
+def series_root(q, order, theta):
+    """Where in (0, 1] a polynomial that rises reaches theta: Newton's method in a bracket."""
+    low, top = 0.0, 1.0
+    x = 1.0
+    for turn in range(200):
+        value, slope = value_and_slope(q, order, x)
+        if value >= theta:
+            top = x
+        else:
+            low = x
+        better = x + (theta - value) / slope
+        change = abs(better - x)
+        if change <= 2.0 * EPS * x:
+            return better
+        if not low < better < top or (turn > 8 and turn % 2 == 1):
+            better = 0.5 * (low + top)
+            if not low < better < top:
+                return top
+        x = better
+    return x
 
 
 @kernel
@@ -126,39 +166,46 @@ def stages_crossing(e, c, y, step, reached, out):
 
 @kernel
 def stages_root(e, c, y, s, high, out):
-    """Where the threshold variable reaches theta between 0 and `high`, from a guess s."""
-    v, room = e.v, c.room
-    low, top, exact = 0.0, high, False
-    before = missed = np.nan  # the guess before, and what it missed
+    """Where the threshold variable reaches theta between 0 and `high`, from a guess s.
+
+    By secants of a slope whose relative change over a length says what the next one is worth;
+    where they do not settle, by Newton's method.
+    """
+    v, room, theta = e.v, c.room, c.theta
+    low, top = 0.0, high
+    before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
     for turn in range(200):
         if not low < s < top:
             s = 0.5 * (low + top)
             if not low < s < top:
                 break
         stages_flow(e, c, y, s, out)
-        missing = c.theta - out[v]
+        missing = theta - out[v]
         if missing <= 0.0:
             top = s
         else:
             low = s
-        if exact:
-            stages_rate(e, c, y, s, room[RATE_AT])
-        else:  # the field is nearly the slope, but where the state explodes
+        exact = turn > 4
+        if turn == 0:  # the field is nearly the slope
             call(e.field, (c.p, out, room[RATE_AT]))
-        slope = room[RATE_AT, v]
+            slope = room[RATE_AT, v]
+        elif exact:
+            stages_rate(e, c, y, s, room[RATE_AT])
+            slope = room[RATE_AT, v]
+        else:
+            secant = (missed - missing) / (s - before)
+            bend = abs((secant - slope) / (secant * (s - before)))
+            slope = secant
         if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
-            s, exact = 0.5 * (low + top), True
+            before, missed, s = s, missing, 0.5 * (low + top)
             continue
         change = missing / slope
-        if abs(change) <= 2.0 * EPS * s:
-            secant = (missed - missing) / (s - before)
-            if exact or missing == 0.0 or 0.5 * slope < secant < 2.0 * slope:
-                s += change
-                break
-            exact = True
-        exact = exact or turn >= 4
+        error = abs(change) if exact else abs(change * bend * (s - before))
+        settled = turn > 0 and error <= 2.0 * EPS * s
         before, missed = s, missing
         s += change
+        if settled or missing == 0.0:
+            break
     return min(max(s, 0.0), high)
 
 

@@ -177,11 +177,12 @@ def longest_step(e, c, rest):
     """
     room = c.room
     order = flow(e, c, room[STATE], rest, False, room[END])
-    cuts = 0
+    cuts, planned = 0, rest
     while order < 0 and cuts < MAX_CUTS:
         cuts += 1
-        order = flow(e, c, room[STATE], rest * 0.5**cuts, cuts == MAX_CUTS, room[END])
-    return cuts, order, rest * 0.5**cuts
+        planned = rest * 0.5**cuts
+        order = flow(e, c, room[STATE], planned, cuts == MAX_CUTS, room[END])
+    return cuts, order, planned
 
 
 @kernel
