@@ -104,7 +104,7 @@ class ModelLayer:
         self._n_rooms = engine.rows(self.engine)
         self._need(FORWARD[family])
         self._vectors = vectors(source, model, self.engine)
-        self._need_alone(("flow", "rate"))
+        self._need_alone(("flow", "rate", "root"))
         self._vectorise("quiet")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT

@@ -12,6 +12,7 @@ from lifnum.kernels.general.engine import (
     LINEAR,
     POLYNOMIAL,
     RATE_AT,
+    RESULT,
     RISE,
     ROW,
     SLOPE,
@@ -137,7 +138,7 @@ def stages_crossing(e, c, y, step, reached, out):
     """First s in (0, h] where the threshold variable reaches theta, or NO_CROSSING.
 
     An end, or a peak of the cubic through both ends, at or above theta, and what is before it.
-    Row END holds the state at h, and row RISE is that of its step; out is scratch.
+    Row END holds the state at h, and row RISE is that of its step; out receives the state at s.
     """
     v, room, theta, h = e.v, c.room, c.theta, step.h
     if not reached and room[RISE, 1] < theta:
@@ -161,52 +162,8 @@ def stages_crossing(e, c, y, step, reached, out):
         s = h * cubic_root(theta - y[v], rise, begin, end)
     else:
         s = high * ((theta - y[v]) / (at_high - y[v]))
-    return stages_root(e, c, y, s, high, out)
-
-
-@kernel
-def stages_root(e, c, y, s, high, out):
-    """Where the threshold variable reaches theta between 0 and `high`, from a guess s.
-
-    By secants of a slope whose relative change over a length says what the next one is worth;
-    where they do not settle, by Newton's method.
-    """
-    v, room, theta = e.v, c.room, c.theta
-    low, top = 0.0, high
-    before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
-    for turn in range(200):
-        if not low < s < top:
-            s = 0.5 * (low + top)
-            if not low < s < top:
-                break
-        stages_flow(e, c, y, s, out)
-        missing = theta - out[v]
-        if missing <= 0.0:
-            top = s
-        else:
-            low = s
-        exact = turn > 4
-        if turn == 0:  # the field is nearly the slope
-            call(e.field, (c.p, out, room[RATE_AT]))
-            slope = room[RATE_AT, v]
-        elif exact:
-            stages_rate(e, c, y, s, room[RATE_AT])
-            slope = room[RATE_AT, v]
-        else:
-            secant = (missed - missing) / (s - before)
-            bend = abs((secant - slope) / (secant * (s - before)))
-            slope = secant
-        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
-            before, missed, s = s, missing, 0.5 * (low + top)
-            continue
-        change = missing / slope
-        error = abs(change) if exact else abs(change * bend * (s - before))
-        settled = turn > 0 and error <= 2.0 * EPS * s
-        before, missed = s, missing
-        s += change
-        if settled or missing == 0.0:
-            break
-    return min(max(s, 0.0), high)
+    call(e.root, (c.p, y, theta, s, high, room[RESULT], out))
+    return room[RESULT, 0]
 
 
 @kernel
@@ -229,7 +186,7 @@ def crossing(e, c, y, step, out):
     """First s in (0, h] where the threshold variable reaches theta, or NO_CROSSING.
 
     After `flow` of h into row END. What is stored there decides, and the root is clamped into
-    (0, h]; otherwise only a peak inside can cross. out is scratch.
+    (0, h]; otherwise only a peak inside can cross. out is scratch, but see `arrive`.
     """
     v, h, end = e.v, step.h, c.room[END, e.v]
     reached = end >= c.theta
@@ -244,6 +201,16 @@ def crossing(e, c, y, step, out):
         return h if reached else NO_CROSSING
     s = min(s, h)
     return s if s > 0.0 else min(h, np.nextafter(0.0, 1.0))
+
+
+@kernel
+def _stages_arrive(e, c, y, step, out):
+    if e.interpolation == LINEAR:  # else the search for the root has left it there
+        state_at(e, c, y, step, out)
+
+
+# out = the state at the s that `crossing` has found just before: (e, c, y, step, out)
+arrive = by_class({Stages: _stages_arrive, Series: state_at, Exponential: state_at})
 
 
 @kernel

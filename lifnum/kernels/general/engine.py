@@ -45,6 +45,7 @@ class Engine(NamedTuple):
     flow: int  # of stages: the whole step, and its derivatives
     rate: int
     pull: int
+    root: int  # where it reaches the threshold, from a guess
     field: int
     field_transpose: int
     diagonal: int

@@ -138,14 +138,20 @@ def _walks(n, n_p, v, inputs):
 
 
 def _weighted(terms):
-    """Code of the sum of (coefficient, code of a value) by fused products, or None of nothing."""
-    code = None
+    """Code of the sum of (coefficient, code of a value), or None of nothing.
+
+    Values of one coefficient are added first: a sum costs less than a product.
+    """
+    sums = {}
     for coefficient, value in terms:
         if coefficient != 0.0:
-            if code is None:
-                code = value if coefficient == 1.0 else f"{coefficient!r} * {value}"
-            else:
-                code = f"fma({coefficient!r}, {value}, {code})"
+            sums[coefficient] = f"{sums[coefficient]} + {value}" if coefficient in sums else value
+    code = None
+    for coefficient, value in sums.items():
+        if code is None:
+            code = f"({value})" if coefficient == 1.0 else f"{coefficient!r} * ({value})"
+        else:
+            code = f"fma({coefficient!r}, {value}, {code})"
     return code
 
 
@@ -195,6 +201,48 @@ def pull_alone(p, y, h, lam, out):
     return len(p)
 
 
+@kernel
+def root_alone(p, y, theta, guess, high, found, out):
+    low, top, s = 0.0, high, guess
+    before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
+    for turn in range(200):
+        if not low < s < top:
+            s = 0.5 * (low + top)
+            if not low < s < top:
+                break
+        z, start, bound = ahead(p, y, s)
+        missing = theta - z[{v}]
+        if missing <= 0.0:
+            top = s
+        else:
+            low = s
+        exact = turn > 4
+        if turn == 0:  # the field is nearly the slope
+            slope = field_of(p, z)[{v}]
+        elif exact:
+            points, k = stages(p, y, s)
+            slope = turned(p, s, points, k)[{v}]
+        else:
+            secant = (missed - missing) / (s - before)
+            bend = abs((secant - slope) / (secant * (s - before)))
+            slope = secant
+        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
+            before, missed, s = s, missing, 0.5 * (low + top)
+            continue
+        change = missing / slope
+        error = abs(change) if exact else abs(change * bend * (s - before))
+        settled = turn > 0 and error <= 2.0 * EPS * s
+        before, missed = s, missing
+        s += change
+        if settled or missing == 0.0:
+            break
+    s = min(max(s, 0.0), high)
+    z, start, bound = ahead(p, y, s)
+    {fill} = z
+    found[0] = s
+    return len(p)
+
+
 @inlined_kernel
 def flow(e, g, p, y, h, live):
     z, slope, bound = ahead(p, y, h)
@@ -240,9 +288,8 @@ def _bound(v, b):
     largest = slopes[0]
     for slope in slopes[1:]:
         largest = f"greater({largest}, {slope})"
-    if min(b) < 0.0:
-        largest = f"({sum(abs(x) for x in b)!r} * {largest})"
-    return f"y[{v}] + h * {largest}"
+    factor = f"h * {sum(abs(x) for x in b)!r}" if min(b) < 0.0 else "h"
+    return f"fma({factor}, {largest}, y[{v}])"
 
 
 def _along(n, a):

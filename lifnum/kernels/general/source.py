@@ -326,6 +326,7 @@ EXAMPLES = {
     "jacobian_term": (_VECTOR, _MATRIX, 1, 1.0),
     "flow_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
     "rate_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR),
+    "root_alone": (_VECTOR, _VECTOR, 1.0, 1.0, 1.0, _VECTOR, _VECTOR),
     "pull_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
 }
 
