@@ -13,9 +13,12 @@ def {name}(p, y, h, order, tolerance, r, reach, live):
     for k in range(MAX_ORDER):
         {term}(p, r, k, h)
         new = {new}
+        if active != live:  # some have all their terms
+            new = {masked}
 {keep}
         reach[k + 1] = active
-        fine = {fine}
+        size = {size}
+        fine = at_most({worst}, 0.0)
         scale = {larger}
         active &= ~(fine & before)
         before = fine
@@ -58,12 +61,17 @@ def expansion(name, term, n):
     value included; those of a lane beyond its order are zero, and reach[k] are the lanes that have
     one of order k. live: the lanes that count.
     """
+    worst = "fma(-tolerance, scale[0], size[0])"
+    for i in range(1, n):
+        worst = f"greater({worst}, fma(-tolerance, scale[{i}], size[{i}]))"
     return TEXT.format(
         name=name, term=term,
         begin=lines_of(n, "put(r, #, 0, y[#])", 4),
         scale=each(n, "abs(y[#])"),
-        new=each(n, "chosen(active, at(r, #, k + 1), 0.0)"),
-        keep=lines_of(n, "put(r, #, k + 1, new[#])", 8),
-        fine=" & ".join(f"at_most(abs(new[{i}]), tolerance * scale[{i}])" for i in range(n)),
-        larger=each(n, "greater(scale[#], abs(new[#]))"),
+        new=each(n, "at(r, #, k + 1)"),
+        masked=each(n, "chosen(active, new[#], 0.0)"),
+        keep=lines_of(n, "put(r, #, k + 1, new[#])", 12),
+        size=each(n, "abs(new[#])"),
+        worst=worst,
+        larger=each(n, "greater(scale[#], size[#])"),
     )  # fmt: skip
