@@ -17,17 +17,17 @@ FAMILIES = {"ps": engine.Series, "exponential-euler": engine.Exponential}
 
 FORWARD = {
     engine.Stages: ("field", "reset"),
-    engine.Series: ("term", "reset"),
+    engine.Series: ("field", "expand", "reset"),
     engine.Exponential: ("field", "diagonal", "reset"),
 }
 
 BACKWARD = {
     engine.Stages: ("reset_transpose",),
-    engine.Series: ("field", "jacobian_term", "reset_transpose"),
+    engine.Series: ("jacobian_term", "reset_transpose"),
     engine.Exponential: ("field_transpose", "diagonal_transpose", "reset_transpose"),
 }
 
-PIGGYBACK = ("field", "term", "jacobian_term", "reset_transpose")
+PIGGYBACK = ("field", "expand", "jacobian_term", "reset_transpose")
 
 METHODS = (*TABLEAUS, *FAMILIES)
 
@@ -104,7 +104,7 @@ class ModelLayer:
         self._n_rooms = engine.rows(self.engine)
         self._need(FORWARD[family])
         self._vectors = vectors(source, model, self.engine)
-        self._need_alone(("flow", "rate"))
+        self._need_alone(("flow", "rate", "root"))
         self._vectorise("quiet")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT

@@ -5,39 +5,13 @@ s is their polynomial at x = s / h.
 """
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.engine import MAX_ORDER, SCALE, TAIL
-
-NOT_CONVERGED = -1
+from lifnum.kernels.general.engine import TAIL
 
 
 @kernel
 def series_expand(e, c, y, h, order, tolerance):
-    """Coefficients of the state; the order used, or NOT_CONVERGED.
-
-    With a tolerance > 0 terms are added until two in turn are at most that times the largest
-    term of their variable so far, the state's own value included.
-    """
-    r, room = c.r, c.room
-    for i in range(e.n):
-        r[i, 0] = y[i]
-    if not tolerance > 0.0:
-        for k in range(order):
-            call(e.term, (c.p, r, k, h))
-        return order
-    for i in range(e.n):
-        room[SCALE, i] = abs(y[i])
-    small = 0
-    for k in range(MAX_ORDER):
-        call(e.term, (c.p, r, k, h))
-        fine = True
-        for i in range(e.n):
-            size = abs(r[i, k + 1])
-            fine = fine and size <= tolerance * room[SCALE, i]
-            room[SCALE, i] = max(room[SCALE, i], size)
-        small = small + 1 if fine else 0
-        if small == 2:
-            return k + 1
-    return NOT_CONVERGED
+    """Coefficients of the state; the order used, or -1: they do not converge to a tolerance."""
+    return call(e.expand, (c.p, y, h, order, tolerance, c.r, c.reach))
 
 
 @kernel

@@ -12,6 +12,7 @@ from lifnum.kernels.general.engine import (
     LINEAR,
     POLYNOMIAL,
     RATE_AT,
+    RESULT,
     RISE,
     ROW,
     SLOPE,
@@ -42,6 +43,8 @@ def series_crossing(e, c, y, step, reached, out):
     if not reached:
         if (max(r[v, 0], room[END, v]) + 0.125 * bend) + 8.0 * EPS * size < theta:
             return NO_CROSSING
+    if reached and steady(r[v], order):
+        return h * series_root(r[v], order, theta)
     q = room[POLYNOMIAL, : order + 1]
     for k in range(order + 1):
         q[k] = r[v, k]
@@ -50,14 +53,52 @@ def series_crossing(e, c, y, step, reached, out):
     if x < 0.0:
         return NO_CROSSING
     for _ in range(2):  # polish on the series itself, free of re-expansion errors
-        value = slope = 0.0
-        for k in range(order, -1, -1):
-            slope = slope * x + value
-            value = value * x + r[v, k]
+        value, slope = value_and_slope(r[v], order, x)
         better = x + (theta - value) / slope if slope > 0.0 else x
         if abs(better - x) <= 1e-6 * x:
             x = better
     return x * h
+
+
+@kernel
+def value_and_slope(q, order, x):
+    value = slope = 0.0
+    for k in range(order, -1, -1):
+        slope = slope * x + value
+        value = value * x + q[k]
+    return value, slope
+
+
+@kernel
+def steady(q, order):
+    """Whether a polynomial rises on all of [0, 1], by the signs of its coefficients."""
+    least = 0.0
+    for k in range(order, 0, -1):
+        least += k * min(q[k], 0.0) if k > 1 else q[1]
+    return least > 0.0
+
+
+@kernel
+def series_root(q, order, theta):
+    """Where in (0, 1] a polynomial that rises reaches theta: Newton's method in a bracket."""
+    low, top = 0.0, 1.0
+    x = 1.0
+    for turn in range(200):
+        value, slope = value_and_slope(q, order, x)
+        if value >= theta:
+            top = x
+        else:
+            low = x
+        better = x + (theta - value) / slope
+        change = abs(better - x)
+        if change <= 2.0 * EPS * x:
+            return better
+        if not low < better < top or (turn > 8 and turn % 2 == 1):
+            better = 0.5 * (low + top)
+            if not low < better < top:
+                return top
+        x = better
+    return x
 
 
 @kernel
@@ -97,7 +138,7 @@ def stages_crossing(e, c, y, step, reached, out):
     """First s in (0, h] where the threshold variable reaches theta, or NO_CROSSING.
 
     An end, or a peak of the cubic through both ends, at or above theta, and what is before it.
-    Row END holds the state at h, and row RISE is that of its step; out is scratch.
+    Row END holds the state at h, and row RISE is that of its step; out receives the state at s.
     """
     v, room, theta, h = e.v, c.room, c.theta, step.h
     if not reached and room[RISE, 1] < theta:
@@ -121,45 +162,8 @@ def stages_crossing(e, c, y, step, reached, out):
         s = h * cubic_root(theta - y[v], rise, begin, end)
     else:
         s = high * ((theta - y[v]) / (at_high - y[v]))
-    return stages_root(e, c, y, s, high, out)
-
-
-@kernel
-def stages_root(e, c, y, s, high, out):
-    """Where the threshold variable reaches theta between 0 and `high`, from a guess s."""
-    v, room = e.v, c.room
-    low, top, exact = 0.0, high, False
-    before = missed = np.nan  # the guess before, and what it missed
-    for turn in range(200):
-        if not low < s < top:
-            s = 0.5 * (low + top)
-            if not low < s < top:
-                break
-        stages_flow(e, c, y, s, out)
-        missing = c.theta - out[v]
-        if missing <= 0.0:
-            top = s
-        else:
-            low = s
-        if exact:
-            stages_rate(e, c, y, s, room[RATE_AT])
-        else:  # the field is nearly the slope, but where the state explodes
-            call(e.field, (c.p, out, room[RATE_AT]))
-        slope = room[RATE_AT, v]
-        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
-            s, exact = 0.5 * (low + top), True
-            continue
-        change = missing / slope
-        if abs(change) <= 2.0 * EPS * s:
-            secant = (missed - missing) / (s - before)
-            if exact or missing == 0.0 or 0.5 * slope < secant < 2.0 * slope:
-                s += change
-                break
-            exact = True
-        exact = exact or turn >= 4
-        before, missed = s, missing
-        s += change
-    return min(max(s, 0.0), high)
+    call(e.root, (c.p, y, theta, s, high, room[RESULT], out))
+    return room[RESULT, 0]
 
 
 @kernel
@@ -182,7 +186,7 @@ def crossing(e, c, y, step, out):
     """First s in (0, h] where the threshold variable reaches theta, or NO_CROSSING.
 
     After `flow` of h into row END. What is stored there decides, and the root is clamped into
-    (0, h]; otherwise only a peak inside can cross. out is scratch.
+    (0, h]; otherwise only a peak inside can cross. out is scratch, but see `arrive`.
     """
     v, h, end = e.v, step.h, c.room[END, e.v]
     reached = end >= c.theta
@@ -197,6 +201,16 @@ def crossing(e, c, y, step, out):
         return h if reached else NO_CROSSING
     s = min(s, h)
     return s if s > 0.0 else min(h, np.nextafter(0.0, 1.0))
+
+
+@kernel
+def _stages_arrive(e, c, y, step, out):
+    if e.interpolation == LINEAR:  # else the search for the root has left it there
+        state_at(e, c, y, step, out)
+
+
+# out = the state at the s that `crossing` has found just before: (e, c, y, step, out)
+arrive = by_class({Stages: _stages_arrive, Series: state_at, Exponential: state_at})
 
 
 @kernel

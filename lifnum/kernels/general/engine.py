@@ -15,8 +15,8 @@ OVERSHOOTS = {"again": AGAIN, "several": SEVERAL, "lose": LOSE}
 
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
-(STATE, END, AT, POINT, RATE, SLOPE, DECAY, SCALE, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- RESULT, RISE, TAIL) = range(17)  # fmt: skip
+(STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
+ RESULT, RISE, TAIL) = range(16)  # fmt: skip
 
 
 class Engine(NamedTuple):
@@ -45,13 +45,14 @@ class Engine(NamedTuple):
     flow: int  # of stages: the whole step, and its derivatives
     rate: int
     pull: int
+    root: int  # where it reaches the threshold, from a guess
     field: int
     field_transpose: int
     diagonal: int
     diagonal_transpose: int
     reset: int
     reset_transpose: int
-    term: int
+    expand: int
     jacobian_term: int
     quiet: int  # vectors of neurons over steps in which none may spike, and back; 0: none can
     quiet_back: int
@@ -89,6 +90,7 @@ class Cell(NamedTuple):
     theta: float
     room: np.ndarray  # (rows(e), WIDTH)
     r: np.ndarray  # (n_rows, WIDTH) Taylor coefficients
+    reach: np.ndarray  # int64 (WIDTH,), scratch of these
 
 
 class Step(NamedTuple):

@@ -59,6 +59,7 @@ class Alone(NamedTuple):
     p: np.ndarray  # (LANES, n_p)
     room: np.ndarray  # see `engine.Cell`
     r: np.ndarray
+    reach: np.ndarray
     count: np.ndarray  # of `walk.Track`
     when: np.ndarray
     spikes: np.ndarray  # (LANES, capacity)
@@ -106,7 +107,7 @@ def start_lanes(e, g, s, start):
 
 @kernel
 def cell_of(g, s, lane):
-    return Cell(s.p[lane], g.theta[0, lane], s.room, s.r)
+    return Cell(s.p[lane], g.theta[0, lane], s.room, s.r, s.reach)
 
 
 @kernel
@@ -286,9 +287,9 @@ def unrecorded(g, s):
     """The same vector, without records."""
     none = Lanes(g.p, g.theta, g.state, g.end, g.drive, g.time, g.source, g.tied, g.series, g.reach,
                  g.states[:0], g.flags, g.live, g.word)  # fmt: skip
-    alone = Alone(s.p, s.room, s.r, s.count, s.when, s.spikes, s.counts, s.wanted, s.faults,
-                  s.fault_times, s.first, s.states, s.length, s.order, s.cuts, s.kind[:0],
-                  s.spike)  # fmt: skip
+    alone = Alone(s.p, s.room, s.r, s.reach, s.count, s.when, s.spikes, s.counts, s.wanted,
+                  s.faults, s.fault_times, s.first, s.states, s.length, s.order, s.cuts,
+                  s.kind[:0], s.spike)  # fmt: skip
     return none, alone
 
 

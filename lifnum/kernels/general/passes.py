@@ -97,6 +97,7 @@ def lanes_for(e, n_p, points, n_inputs, n_records):
 def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
     return Alone(
         np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
+        np.zeros(WIDTH, np.int64),
         np.zeros(N_COUNTS, np.int64), np.zeros(1), np.empty((LANES, capacity)),
         np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty((LANES, 3), np.int64),
         np.empty(LANES), np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
@@ -139,7 +140,7 @@ def units(e, batch, results, gradients=None, analytical=False):
     gradients: for `backward`; analytical: piggyback, else adjusted. Without: for `forward`.
     """
     g, s = vector_of(e)
-    c, pieces = Cell(s.p[0], 0.0, s.room, s.r), Pieces(*s[-7:])
+    c, pieces = Cell(s.p[0], 0.0, s.room, s.r, s.reach), Pieces(*s[-7:])
     if gradients is None:
         track = Track(s.count, s.when)
         return {
@@ -328,7 +329,7 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
 
     drive (inputs,): weights.
     """
-    c = Cell(batch.p[j], batch.thresholds[j], s.room, s.r)
+    c = Cell(batch.p[j], batch.thresholds[j], s.room, s.r, s.reach)
     room, track = c.room, Track(s.count, s.when)
     for i in range(e.n):
         room[STATE, i] = batch.starts[j, i]

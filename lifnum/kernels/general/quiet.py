@@ -5,6 +5,8 @@ leaves all bounds, and `quiet_back` carries the adjoint back over those that `qu
 lane is rounded as `walk` rounds the neuron alone.
 """
 
+from lifnum.kernels.general.expansion import each, expansion, lines_of, tuple_of
+
 HEADER = """\
 from math import inf
 
@@ -21,7 +23,7 @@ EPS = 2.0**-52
 """
 
 STAGES = ("field_of", "field_along_of", "field_transpose_of")
-SERIES = ("field_of", "term", "jacobian_term")
+SERIES = ("field_of", "expansion", "jacobian_term")
 EXPONENTIAL = ("field_of", "diagonal_of", "field_transpose_of", "diagonal_transpose_of")
 
 WALK = """\
@@ -50,10 +52,10 @@ def quiet(e, g, first, last):
             rest = size - size  # not a number where the state is not finite
             if clocked:
                 bound = end
-            elif not dense:
-                bound = greater(end, y[{v}])
             else:
-                bound = greater(greater(bound, end), y[{v}])
+                bound = greater(bound, end) if dense else end
+                if source >= 0 or k == first:  # else it was below after the last one
+                    bound = greater(bound, y[{v}])
             above = reaches(bound + rest, theta)
             if arms:
                 above = (above & armed) | reaches(rest, 1.0)
@@ -107,19 +109,6 @@ def quiet_back(e, g, b, first, last):
 """
 
 
-def _tuple(items):
-    return f"({', '.join(items)},)"
-
-
-def _each(n, text):
-    """A tuple of what a text gives for every variable i."""
-    return _tuple(text.replace("#", str(i)) for i in range(n))
-
-
-def _lines(n, text, indent):
-    return "\n".join(" " * indent + text.replace("#", str(i)) for i in range(n))
-
-
 def _walks(n, n_p, v, inputs):
     positive, negative = inputs
     jump = [f"y[{i}]" for i in range(n)]
@@ -129,34 +118,40 @@ def _walks(n, n_p, v, inputs):
         jump[negative] += " + greater(-w, 0.0)"
         given = f"chosen(reaches(w, 0.0), lam[{positive}], -lam[{negative}])"
     return WALK.format(
-        p=_each(n_p, "load(g.p, #, 0)"),
-        state=_each(n, "load(g.state, #, 0)"),
-        jump=_tuple(jump),
-        record=_lines(n, "put(g.states, k - base, #, y[#])", 12),
+        p=each(n_p, "load(g.p, #, 0)"),
+        state=each(n, "load(g.state, #, 0)"),
+        jump=tuple_of(jump),
+        record=lines_of(n, "put(g.states, k - base, #, y[#])", 12),
         v=v,
         sum=" + ".join(f"z[{i}]" for i in range(n)),
-        store=_lines(n, "store(g.state, #, 0, y[#])", 4) + "\n"
-        + _lines(n, "store(g.end, #, 0, z[#])", 4),
-        lam=_each(n, "load(b.lam, #, 0)"),
-        lam_after=_each(n, "chosen(after, lam[#], 0.0)"),
-        store_before=_lines(n, "store(b.before, #, 0, lam[#])", 12),
-        recorded=_each(n, "at(g.states, k - base, #)"),
-        lam_mine=_each(n, "chosen(mine, lam[#], 0.0)"),
-        store_lam=_lines(n, "store(b.lam, #, 0, lam[#])", 12),
+        store=lines_of(n, "store(g.state, #, 0, y[#])", 4) + "\n"
+        + lines_of(n, "store(g.end, #, 0, z[#])", 4),
+        lam=each(n, "load(b.lam, #, 0)"),
+        lam_after=each(n, "chosen(after, lam[#], 0.0)"),
+        store_before=lines_of(n, "store(b.before, #, 0, lam[#])", 12),
+        recorded=each(n, "at(g.states, k - base, #)"),
+        lam_mine=each(n, "chosen(mine, lam[#], 0.0)"),
+        store_lam=lines_of(n, "store(b.lam, #, 0, lam[#])", 12),
         input=given,
-        store_lam_end=_lines(n, "store(b.lam, #, 0, lam[#])", 4),
+        store_lam_end=lines_of(n, "store(b.lam, #, 0, lam[#])", 4),
     )  # fmt: skip
 
 
 def _weighted(terms):
-    """Code of the sum of (coefficient, code of a value) by fused products, or None of nothing."""
-    code = None
+    """Code of the sum of (coefficient, code of a value), or None of nothing.
+
+    Values of one coefficient are added first: a sum costs less than a product.
+    """
+    sums = {}
     for coefficient, value in terms:
         if coefficient != 0.0:
-            if code is None:
-                code = value if coefficient == 1.0 else f"{coefficient!r} * {value}"
-            else:
-                code = f"fma({coefficient!r}, {value}, {code})"
+            sums[coefficient] = f"{sums[coefficient]} + {value}" if coefficient in sums else value
+    code = None
+    for coefficient, value in sums.items():
+        if code is None:
+            code = f"({value})" if coefficient == 1.0 else f"{coefficient!r} * ({value})"
+        else:
+            code = f"fma({coefficient!r}, {value}, {code})"
     return code
 
 
@@ -206,6 +201,48 @@ def pull_alone(p, y, h, lam, out):
     return len(p)
 
 
+@kernel
+def root_alone(p, y, theta, guess, high, found, out):
+    low, top, s = 0.0, high, guess
+    before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
+    for turn in range(200):
+        if not low < s < top:
+            s = 0.5 * (low + top)
+            if not low < s < top:
+                break
+        z, start, bound = ahead(p, y, s)
+        missing = theta - z[{v}]
+        if missing <= 0.0:
+            top = s
+        else:
+            low = s
+        exact = turn > 4
+        if turn == 0:  # the field is nearly the slope
+            slope = field_of(p, z)[{v}]
+        elif exact:
+            points, k = stages(p, y, s)
+            slope = turned(p, s, points, k)[{v}]
+        else:
+            secant = (missed - missing) / (s - before)
+            bend = abs((secant - slope) / (secant * (s - before)))
+            slope = secant
+        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
+            before, missed, s = s, missing, 0.5 * (low + top)
+            continue
+        change = missing / slope
+        error = abs(change) if exact else abs(change * bend * (s - before))
+        settled = turn > 0 and error <= 2.0 * EPS * s
+        before, missed = s, missing
+        s += change
+        if settled or missing == 0.0:
+            break
+    s = min(max(s, 0.0), high)
+    z, start, bound = ahead(p, y, s)
+    {fill} = z
+    found[0] = s
+    return len(p)
+
+
 @inlined_kernel
 def flow(e, g, p, y, h, live):
     z, slope, bound = ahead(p, y, h)
@@ -236,7 +273,7 @@ def _points(n, a):
                 if row[j] != 0.0:
                     code = f"fma(h * {row[j]!r}, k{j}[{m}], {code})"
             codes.append(code)
-        lines += [f"    y{i} = {_tuple(codes)}", f"    k{i} = field_of(p, y{i})"]
+        lines += [f"    y{i} = {tuple_of(codes)}", f"    k{i} = field_of(p, y{i})"]
     return "\n".join(lines)
 
 
@@ -251,9 +288,8 @@ def _bound(v, b):
     largest = slopes[0]
     for slope in slopes[1:]:
         largest = f"greater({largest}, {slope})"
-    if min(b) < 0.0:
-        largest = f"({sum(abs(x) for x in b)!r} * {largest})"
-    return f"y[{v}] + h * {largest}"
+    factor = f"h * {sum(abs(x) for x in b)!r}" if min(b) < 0.0 else "h"
+    return f"fma({factor}, {largest}, y[{v}])"
 
 
 def _along(n, a):
@@ -266,7 +302,7 @@ def _along(n, a):
             turn = _weighted([(row[j], f"t{j}[{m}]") for j in moving])
             codes.append(f"fma(h, {turn}, {slope})" if turn else slope)
         if codes[0] is not None:
-            lines.append(f"    t{i} = field_along_of(p, points[{i}], {_tuple(codes)})")
+            lines.append(f"    t{i} = field_along_of(p, points[{i}], {tuple_of(codes)})")
             moving.append(i)
     return "\n".join(lines), moving
 
@@ -280,7 +316,7 @@ def _back(n, a, b):
             for m in range(n)
         ]
         if codes[0] is not None:
-            weights = _tuple(f"h * ({code})" for code in codes)
+            weights = tuple_of(f"h * ({code})" for code in codes)
             lines.append(f"    g{i} = field_transpose_of(p, points[{i}], {weights})")
             moved.append(i)
     return "\n".join(lines), sorted(moved)
@@ -298,10 +334,10 @@ def stages(n, v, a, b):
         ends.append(f"fma(h, {mean}, y[{m}])")
         rates.append(f"fma(h, {turn}, {mean})" if turn else mean)
     return STAGES_TEXT.format(
-        stages=_points(n, a), points=_tuple(f"y{i}" for i in range(size)),
-        slopes=_tuple(f"k{i}" for i in range(size)), ends=_tuple(ends), v=v, bound=_bound(v, b),
-        along=along, rates=_tuple(rates), back=back,
-        moved=_tuple(
+        stages=_points(n, a), points=tuple_of(f"y{i}" for i in range(size)),
+        slopes=tuple_of(f"k{i}" for i in range(size)), ends=tuple_of(ends), v=v, bound=_bound(v, b),
+        along=along, rates=tuple_of(rates), back=back,
+        moved=tuple_of(
             " + ".join([f"lam[{m}]", *(f"g{i}[{m}]" for i in moved)]) for m in range(n)
         ),
         fill=", ".join(f"out[{m}]" for m in range(n)) + ",",
@@ -309,38 +345,11 @@ def stages(n, v, a, b):
     )  # fmt: skip
 
 
-EXPAND = """\
-@inlined_kernel
-def {expand}(e, g, p, y, h, live):
-    r = g.series
-{begin}
-    if not e.tolerance > 0.0:
-        for k in range(e.order):
-            {term}(p, r, k, h)
-        return e.order, 0
-    scale = {scale}
-    active, before = live, 0
-    for k in range(MAX_ORDER):
-        {term}(p, r, k, h)
-        new = {new}
-{keep}
-        g.reach[k + 1] = active
-        fine = {fine}
-        scale = {larger}
-        active &= ~(fine & before)
-        before = fine
-        if active == 0:
-            return k + 1, 0
-    return MAX_ORDER, active
-
-
-"""
-
 SERIES_TEXT = """\
 @inlined_kernel
 def flow(e, g, p, y, h, live):
     r = g.series
-    order, failed = expand(e, g, p, y, h, live)
+    order, failed = expansion(p, y, h, e.order, e.tolerance, r, g.reach, live)
     z = {top}
     size = abs(z[{v}])
     bend = float(order * (order - 1)) * greater(-z[{v}], 0.0)
@@ -356,7 +365,7 @@ def flow(e, g, p, y, h, live):
 @inlined_kernel
 def pull(e, g, b, p, y, h, lam, wanted, live):
     r = g.series
-    order, failed = expand_all(e, g, p, y, h, live)
+    order, failed = expansion_all(p, y, h, e.order, e.tolerance, r, g.reach, live)
     rise = 0.0 * lam[0]
     if wanted and h > 0.0:
         for k in range(order, 0, -1):
@@ -388,7 +397,7 @@ def pull(e, g, b, p, y, h, lam, wanted, live):
 
 def series(n, v, entries):
     """Text of `flow` and `pull` for power series; entries: of `source.Source`."""
-    gather = _lines(n, "total# = tail[#]", 8).splitlines()
+    gather = lines_of(n, "total# = tail[#]", 8).splitlines()
     varying = []
     for i, j, row, constant in entries.tolist():
         if constant:
@@ -399,26 +408,17 @@ def series(n, v, entries):
             )
     if varying:
         gather += ["        for m in range(k, order):", *varying]
-    common = {
-        "begin": _lines(n, "put(r, #, 0, y[#])", 4),
-        "scale": _each(n, "abs(y[#])"),
-        "new": _each(n, "chosen(active, at(r, #, k + 1), 0.0)"),
-        "keep": _lines(n, "put(r, #, k + 1, new[#])", 8),
-        "fine": " & ".join(f"at_most(abs(new[{i}]), e.tolerance * scale[{i}])" for i in range(n)),
-        "larger": _each(n, "greater(scale[#], abs(new[#]))"),
-    }
     return "".join([
-        EXPAND.format(expand="expand", term="term", **common),
-        EXPAND.format(expand="expand_all", term="jacobian_term", **common),
+        expansion("expansion_all", "jacobian_term", n),
         SERIES_TEXT.format(
-            v=v, top=_each(n, "at(r, #, order)"), coefficients=_each(n, "at(r, #, k)"),
-            add=_each(n, "z[#] + c[#]"),
+            v=v, top=each(n, "at(r, #, order)"), coefficients=each(n, "at(r, #, k)"),
+            add=each(n, "z[#] + c[#]"),
             dot=" + ".join(f"lam[{i}] * at(r, {i}, k)" for i in range(n)),
             dot_rate=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
-            reached=_each(n, "chosen(reach, lam[#], 0.0)"),
-            weights=_each(n, "step * tail[#]"),
-            put_weights=_lines(n, "put(b.tail, #, k, weight[#])", 8),
-            gather="\n".join(gather), gathered=_each(n, "total#"),
+            reached=each(n, "chosen(reach, lam[#], 0.0)"),
+            weights=each(n, "step * tail[#]"),
+            put_weights=lines_of(n, "put(b.tail, #, k, weight[#])", 8),
+            gather="\n".join(gather), gathered=each(n, "total#"),
         ),
     ])  # fmt: skip
 
@@ -450,12 +450,12 @@ def pull(e, g, b, p, y, h, lam, wanted, live):
 def exponential(n, v):
     """Text of `flow` and `pull` for exponential Euler."""
     return EXPONENTIAL_TEXT.format(
-        end=_each(n, "fma(h * f[#], phi(1, h * d[#]), y[#])"), v=v,
+        end=each(n, "fma(h * f[#], phi(1, h * d[#]), y[#])"), v=v,
         dot=" + ".join(f"lam[{i}] * (f[{i}] * exp(h * d[{i}]))" for i in range(n)),
-        decays=_each(n, "h * d[#]"), one=_each(n, "phi(1, x[#])"),
-        first=_each(n, "lam[#] * (h * one[#])"),
-        second=_each(n, "lam[#] * (h * h) * (f[#] * (one[#] - phi(2, x[#])))"),
-        sum=_each(n, "lam[#] + along[#] + bent[#]"),
+        decays=each(n, "h * d[#]"), one=each(n, "phi(1, x[#])"),
+        first=each(n, "lam[#] * (h * one[#])"),
+        second=each(n, "lam[#] * (h * h) * (f[#] * (one[#] - phi(2, x[#])))"),
+        sum=each(n, "lam[#] + along[#] + bent[#]"),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from lifnum.compiler import CACHE_FOLDER, address_of
 from lifnum.kernels.general import quiet
 from lifnum.kernels.general.engine import Exponential, Series, Stages
+from lifnum.kernels.general.expansion import ALONE, expansion
 from lifnum.kernels.general.recurrences import MAX_PHI
 from lifnum.neurons.equations import FUNCTIONS
 
@@ -25,8 +26,9 @@ from math import sqrt
 
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import (
-    at, cos, exp, fma, log, phi, power, put, sin, tanh,
+    at, at_most, chosen, cos, exp, fma, greater, log, phi, power, put, sin, tanh,
 )
+from lifnum.kernels.general.engine import MAX_ORDER
 from lifnum.kernels.general.recurrences import (
     constant_term, exp_term, log_term, phi_terms, pow_term, product_term, quotient_term,
     sin_cos_term, sqrt_term, square_term, tanh_term,
@@ -92,6 +94,7 @@ class Source:
             [(i, j, row, not graph.varies[node])
              for (i, j), row, node in zip(present, where, nodes)], np.int64,
         ).reshape(len(present), 4)  # fmt: skip
+        parts += [expansion("expansion", "term", n).rstrip() + "\n", ALONE]
         self.text = "\n\n".join(parts)
 
     def _operand(self, node, name):
@@ -319,10 +322,11 @@ EXAMPLES = {
     "diagonal_transpose": (_VECTOR, _VECTOR, _VECTOR, _VECTOR),
     "reset": (_VECTOR, _VECTOR, _VECTOR),
     "reset_transpose": (_VECTOR, _VECTOR, _VECTOR, _VECTOR),
-    "term": (_VECTOR, _MATRIX, 1, 1.0),
+    "expand": (_VECTOR, _VECTOR, 1.0, 1, 1.0, _MATRIX, np.empty(1, np.int64)),
     "jacobian_term": (_VECTOR, _MATRIX, 1, 1.0),
     "flow_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
     "rate_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR),
+    "root_alone": (_VECTOR, _VECTOR, 1.0, 1.0, 1.0, _VECTOR, _VECTOR),
     "pull_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
 }
 

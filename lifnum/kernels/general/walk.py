@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.crossing import crossing
+from lifnum.kernels.general.crossing import arrive, crossing
 from lifnum.kernels.general.engine import (
     AT,
     END,
@@ -20,7 +20,7 @@ from lifnum.kernels.general.engine import (
     STATE,
     Step,
 )
-from lifnum.kernels.general.flow import flow, state_at
+from lifnum.kernels.general.flow import flow
 from lifnum.kernels.steps import grid_index
 
 # What ends a piece; one that is ENDED may have been cut. FIRED has no length: a neuron spikes where
@@ -177,11 +177,12 @@ def longest_step(e, c, rest):
     """
     room = c.room
     order = flow(e, c, room[STATE], rest, False, room[END])
-    cuts = 0
+    cuts, planned = 0, rest
     while order < 0 and cuts < MAX_CUTS:
         cuts += 1
-        order = flow(e, c, room[STATE], rest * 0.5**cuts, cuts == MAX_CUTS, room[END])
-    return cuts, order, rest * 0.5**cuts
+        planned = rest * 0.5**cuts
+        order = flow(e, c, room[STATE], planned, cuts == MAX_CUTS, room[END])
+    return cuts, order, planned
 
 
 @kernel
@@ -215,7 +216,7 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         step = Step(planned, s, order)
         if spike >= 0 and e.has_reset:
             note(e, c, track, pieces, step, cuts, SPIKED, spike)
-            state_at(e, c, room[STATE], step, room[AT])
+            arrive(e, c, room[STATE], step, room[AT])
             room[AT, v] = theta
             elapsed += s
             if not reset_state(e, c, track, start + elapsed):
