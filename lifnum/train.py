@@ -90,7 +90,8 @@ def parser():
     for one in loss_options().values():
         fields.add(g["training"], one)
     run = fields.options_of(Configuration)
-    for name, group in (("dtype", "network"), ("evaluations", "training"), ("seed", "training")):
+    for name, group in (("dtype", "network"), ("weights_from", "network"),
+                        ("evaluations", "training"), ("seed", "training")):  # fmt: skip
         default = run[name].default
         fields.add(g[group], run[name], default=default, shown=default)
     g = p.add_argument_group("output")

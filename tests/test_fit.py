@@ -72,6 +72,15 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not(trained, digits, tmp_pat
     assert_equal_weights(net, trained[0])
 
 
+def test_resumption_keeps_the_weights_at_the_start(digits, tmp_path):
+    net = network()
+    before = [w.copy() for w in net.weights]
+    for epochs in (1, 2):  # the second time with a network that is trained already
+        fit(net, digits, tmp_path / "a.h5", epochs=epochs, resume=epochs > 1)
+    for a, b in zip(lifnum.load(tmp_path / "a.h5", "initial").weights, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_function_is_a_loss(trained, digits, tmp_path):
     def loss(out, labels):
         return SpikeCount()(out, labels)
@@ -177,6 +186,24 @@ def test_nothing_is_overwritten_and_no_other_run_resumed(trained, digits, tmp_pa
             network(), digits, tmp_path / "b.h5", callbacks=[callbacks.CSVLog(tmp_path / "own.csv")]
         )
     assert (tmp_path / "own.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_a_run_begins_with_the_weights_of_another(trained, tmp_path):
+    output = str(tmp_path / "run.h5")
+    options = ["--limit-train", "200", "--limit-test", "50", "--quiet"]
+    begin = ["--method", "exact", "--epochs", "1", "--output", output, *options]
+    assert train.main([*begin, "--weights-from", str(trained[1].output)]) == 0
+    with Trace(output) as trace:
+        for a, b in zip(trace.weights("initial"), trained[0].weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert train.main(["--resume", output, "--epochs", "2", "--quiet"]) == 0
+    with Trace(output) as trace:
+        np.testing.assert_array_equal(trace.weights("initial")[1], trained[0].weights[1])
+    saved = tmp_path / "net.h5"
+    trained[0].save(saved)
+    other = ["--output", str(tmp_path / "b.h5"), "--hidden", "7", "--weights-from", str(saved)]
+    with pytest.raises(ValueError, match=r"weights_from is .*shapes \[\(64, 128\)"):
+        train.main([*other, *options])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -1,4 +1,4 @@
-"""Expressions of a model: parsed against a white list, differentiated, and written as code for kernels.
+"""Expressions of a model: parsed by a white list, differentiated, written as code for kernels.
 
 A `Graph` holds every expression of a model once: nodes are integers, equal subexpressions are one
 node, so that derivatives by accumulation stay as short as the expressions. What it writes are

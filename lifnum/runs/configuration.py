@@ -1,8 +1,11 @@
 """Everything that decides the result of a run, and the network that it describes."""
 
+import itertools
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+
+import numpy as np
 
 from lifnum import losses, model_layer
 from lifnum.data.datasets import DATASETS, default_encoding
@@ -98,6 +101,9 @@ class Configuration:
     evaluations: int = option(
         "validations an epoch; the test set is evaluated once an epoch", "N", positive(int), 1
     )
+    weights_from: str | None = option(
+        "begin with the last weights of this trace or saved network", "FILE", default=None
+    )
     device: str = "cpu"
 
     def __post_init__(self):
@@ -151,7 +157,8 @@ class Configuration:
         return cls(
             preset,
             _accepted_grid(scheme),
-            **{name: getattr(args, name) for name in options_of(cls)},
+            **{name: getattr(args, name) for name in options_of(cls)}
+            | {"weights_from": args.weights_from and os.path.abspath(args.weights_from)},
             device=device,
         )
 
@@ -213,6 +220,29 @@ class Configuration:
             name, data_dir, preset.window, self.seed, **limits, encoding=encoding,
             label_column=column,
         )  # fmt: skip
+
+    def initial_weights(self, n_inputs, n_classes):
+        """Weights of every layer at the start, a list of arrays (n_pre, n_post).
+
+        Raises
+        ------
+        TraceError
+            There is no network in the file that they are to come from.
+        ValueError
+            It has another shape.
+        """
+        dtype = np.dtype(self.dtype)
+        if self.weights_from is None:
+            return presets.initial_weights(self.preset, n_inputs, n_classes, self.seed, dtype)
+        weights = load(self.weights_from).weights
+        sizes = n_inputs, *self.preset.hidden, n_classes
+        shapes, wanted = [w.shape for w in weights], list(itertools.pairwise(sizes))
+        if shapes != wanted:
+            raise ValueError(
+                f"weights_from is {self.weights_from}, whose layers have shapes {shapes}; "
+                f"accepted: {wanted}"
+            )
+        return [w.astype(dtype) for w in weights]
 
     def network(self, weights, device="cpu"):
         """The network with these weights."""

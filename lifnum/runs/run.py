@@ -183,6 +183,8 @@ class Run:
             self.header = {"config": config.to_json(), "seed": config.seed, "run": run}
             self.header |= {"data": digest, "workers": workers, **here}
         if resume and resume.arrays:
+            with contextlib.suppress(TraceError), Trace(output) as trace:
+                initial = trace.weights("initial")  # those given may have been trained since
             arrays = resume.arrays
             of_trace = [name for name in arrays if name.startswith("trace.")]
             state = {name.removeprefix("trace."): arrays.pop(name) for name in of_trace}

@@ -14,7 +14,6 @@ import numpy as np
 from lifnum import losses
 from lifnum.cuda.device import to_host
 from lifnum.errors import SimulationError
-from lifnum.runs import presets
 from lifnum.runs.activity import Activity
 from lifnum.runs.evaluation import evaluate
 from lifnum.runs.revive import revive
@@ -57,10 +56,7 @@ class Trainer:
         seed = self.seed = config.seed
         self.scheme, self.data = config.scheme, data
         self.net = net or config.network(
-            presets.initial_weights(
-                preset, data.train.n_neurons, data.n_classes, seed, np.dtype(config.dtype)
-            ),
-            config.device,
+            config.initial_weights(data.train.n_neurons, data.n_classes), config.device
         )
         self.loss = loss or losses.build(preset)
         self.schedule = schedule or partial(learning_rate, preset)
