@@ -162,7 +162,7 @@ class Network:
         """Type of weights and state; asking for it moves no weights."""
         return self.layers[0].dtype
 
-    def forward(self, spikes, differentiable=True, count_peaks=False):
+    def forward(self, spikes, differentiable=True, count_peaks=False, input_gradient=False):
         """Simulate a batch.
 
         Parameters
@@ -175,6 +175,8 @@ class Network:
         count_peaks : bool
             Under `linear`, look for peaks that chords miss: see ``n_unresolved`` of the layers.
             It takes about the time of `dense`, and changes no spike.
+        input_gradient : bool
+            Keep what `backward` needs for the input times, which else simulates once more for them.
 
         Returns
         -------
@@ -192,7 +194,10 @@ class Network:
         self._ready = False
         try:
             if self.device == "cpu":
-                out = self._forward(self.layers, spikes, differentiable, False, count_peaks)
+                of_inputs = differentiable and input_gradient
+                out = self._forward(
+                    self.layers, spikes, differentiable, False, count_peaks, of_inputs
+                )
             else:
                 # what comes from the device stays there: a training step moves no spikes
                 self._on_host = isinstance(spikes, SpikeTrains)
@@ -217,7 +222,9 @@ class Network:
         if spikes.n_neurons != n_pre:
             raise ValueError(f"spikes have {spikes.n_neurons} neurons; accepted: {n_pre}")
 
-    def _forward(self, layers, spikes, differentiable, with_states, count_peaks=False):
+    def _forward(
+        self, layers, spikes, differentiable, with_states, count_peaks=False, of_inputs=False
+    ):
         """Output of these layers; `with_states`: what the last one's potential needs is kept."""
         scheme = self.scheme
         adjusted = scheme.adjoint() == "adjusted"
@@ -226,7 +233,7 @@ class Network:
             keep_pieces = (differentiable and adjusted) or (
                 stated and scheme.interpolation == "linear"
             )
-            keep_states = (differentiable and adjusted and k > 0) or stated
+            keep_states = (differentiable and adjusted and (k > 0 or of_inputs)) or stated
             try:
                 spikes = one.forward(spikes, keep_pieces, keep_states, count_peaks)
             except SimulationError as error:

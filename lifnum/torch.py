@@ -11,6 +11,7 @@ import numpy as np
 
 from lifnum.network import Network
 from lifnum.neurons.lif import Neuron
+from lifnum.neurons.model import Model
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
 
@@ -71,7 +72,8 @@ class Spikes:
 
     def samples(self):
         """The sample of each spike (n,), int64."""
-        return torch.repeat_interleave(torch.arange(len(self)), self.offsets.diff())
+        offsets = self.offsets.numpy()
+        return torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(offsets)))
 
     def counts(self):
         """Spike counts (batch, n_neurons), float64.
@@ -129,7 +131,7 @@ class LIFLayer(torch.nn.Module):
     Parameters
     ----------
     n_in, n_out : int
-    neuron : lifnum.Neuron
+    neuron : lifnum.Neuron or lifnum.Model
     scheme : lifnum.Scheme
         Default: exact. Its gradient, `adjusted` or `piggyback`, is what autograd uses, for the
         weights and for the input times.
@@ -156,8 +158,8 @@ class LIFLayer(torch.nn.Module):
 
     def __init__(self, n_in, n_out, neuron, scheme=None, duration=0.2, dtype=torch.float32):
         super().__init__()
-        if not isinstance(neuron, Neuron):
-            raise ValueError(f"neuron is {neuron!r}; accepted: a lifnum.Neuron")
+        if not isinstance(neuron, (Neuron, Model)):
+            raise ValueError(f"neuron is {neuron!r}; accepted: a lifnum.Neuron or lifnum.Model")
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"dtype is {dtype}; accepted: torch.float32, torch.float64")
         if scheme is not None and scheme.gradient == "surrogate":
@@ -225,7 +227,8 @@ class _Simulate(torch.autograd.Function):
     def forward(ctx, times, weight, layer, trains, results):
         lease = layer._take()
         with_gradient = any(ctx.needs_input_grad)
-        out = lease.network.forward(trains, differentiable=with_gradient)
+        by_times = ctx.needs_input_grad[0]
+        out = lease.network.forward(trains, with_gradient, input_gradient=by_times)
         if with_gradient:
             ctx.lease = lease
             ctx.save_for_backward(weight)  # PyTorch refuses to go back through changed weights

@@ -142,6 +142,28 @@ def test_copies_pickles_and_state_dicts_have_weights_of_their_own():
         torch.testing.assert_close(other(inputs).times, expected, rtol=0, atol=0)
 
 
+def test_a_layer_of_a_model_has_the_bits_of_a_network():
+    rng = np.random.default_rng(0)
+    model = lifnum.models.izhikevich()
+    scheme = lifnum.Scheme("rk4", dt=0.5, interpolation="linear")
+    weights = [rng.uniform(-5, 40, shape) for shape in ((6, 5), (5, 3))]
+    layers_ = [LIFLayer(*w.shape, model, scheme, 50.0, torch.float64) for w in weights]
+    with torch.no_grad():
+        for layer, w in zip(layers_, weights, strict=True):
+            layer.weight.copy_(torch.from_numpy(w))
+    samples = [(np.sort(rng.uniform(0, 30, 20)), rng.integers(0, 6, 20)) for _ in range(3)]
+    inputs = lifnum.SpikeTrains.from_samples(samples, 6)
+    out = torch.nn.Sequential(*layers_)(Spikes.of(inputs))
+    out.times.sum().backward()
+    net = lifnum.Network([(w, model) for w in weights], scheme, 50.0)
+    expected = net.forward(inputs)
+    assert len(expected.times) > 5
+    np.testing.assert_array_equal(out.times.detach(), expected.times)
+    gradients = net.backward(np.ones(len(expected.times)))
+    for layer, gradient in zip(layers_, gradients, strict=True):
+        np.testing.assert_array_equal(layer.weight.grad, gradient)
+
+
 def test_an_optimiser_and_a_data_loader_train_a_layer():
     generator = np.random.default_rng(0)
     # class 0 spikes on the first half of the inputs, class 1 on the second

@@ -35,7 +35,10 @@ OWN = "own"  # the name of a loss that is a function of a user's
 
 
 def loss_options():
-    """Fields of the losses that are options of the command line, by name."""
+    """Fields of the losses that are options of the command line, by name.
+
+    Losses that share a name share the option: the help and the check are those of the last.
+    """
     return {name: one for loss in LOSSES.values() for name, one in options_of(loss).items()}
 
 
@@ -53,7 +56,8 @@ def accepted_options(given):
             raise ValueError(f"loss option is {name!r}; accepted: {', '.join(known)}")
     values = {name: initial(one) for name, one in known.items()} | given
     for name, one in known.items():
-        one.metadata["check"](name, values[name])
+        if "check" in one.metadata:
+            one.metadata["check"](name, values[name])
     return values
 
 

@@ -1,4 +1,4 @@
-"""The first threshold crossing of one neuron inside one piece of a step, and its derivatives.
+"""The first threshold crossing of one neuron inside one piece of a step.
 
 A piece starts at (I0, u0) with u0 < theta and lasts h. Scalar functions in float64, for CPU and
 CUDA alike. Most methods have u(s) = theta at a root of a quadratic, in s itself or in

@@ -1,4 +1,4 @@
-"""The spikes of one neuron in a step, one after the other, forward and back: what all passes call.
+"""The spikes of one neuron in a step, one after the other, forward and back, and derivatives.
 
 A piece starts at (I0, u0) with u0 < theta and ends in a spike, or with the step. Scalar functions
 in float64, for CPU and CUDA alike: a caller decides how many spikes a neuron may have and where
