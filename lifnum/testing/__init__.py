@@ -3,7 +3,8 @@
 Nothing in the library imports this package.
 """
 
-from lifnum.testing.integrators import IntegratorReport, analytic_potential, check_integrator
+from lifnum.testing.analytic import analytic_potential
+from lifnum.testing.integrators import IntegratorReport, check_integrator
 from lifnum.testing.strategies import networks, neurons, schemes, spike_trains
 
 __all__ = [
