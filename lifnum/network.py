@@ -11,12 +11,11 @@ from lifnum.errors import SimulationError, _is_integer, _positive
 from lifnum.files import networks
 from lifnum.layer import Layer
 from lifnum.model_layer import ModelLayer
-from lifnum.neurons.lif import Neuron
 from lifnum.neurons.model import Model
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
-from lifnum.weights import Weights, accepted
+from lifnum.weights import Weights, accepted, pairs
 
 DEVICES = ("cpu", "cuda")
 
@@ -68,7 +67,7 @@ class Network:
             raise ValueError(
                 f"scheme is {scheme!r}; accepted: a Scheme, such as Scheme('euler', dt=0.1)"
             )
-        layers = _pairs(layers)
+        layers = pairs(layers)
         if scheme.dt is not None and duration / scheme.dt > MAX_STEPS:
             raise ValueError(
                 f"dt is {scheme.dt!r}, {duration / scheme.dt:.3g} steps in {duration:g}; "
@@ -437,19 +436,3 @@ def _warn_of_step(scheme, neuron, duration, dtype, k):
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _pairs(layers):
-    """The list of (weights, neuron), or a ValueError that says what it is instead."""
-    accepted = "accepted: a list of one (weights, Neuron or Model) a layer"
-    try:
-        layers = [tuple(one) for one in layers]
-    except TypeError:
-        raise ValueError(f"layers are a {type(layers).__name__}; {accepted}") from None
-    if not layers:
-        raise ValueError(f"layers is empty; {accepted}, at least one")
-    for k, one in enumerate(layers):
-        if len(one) != 2 or not isinstance(one[1], (Neuron, Model)):
-            held = ", ".join(type(part).__name__ for part in one[:3])
-            raise ValueError(f"layers[{k}] holds {held or 'nothing'}; {accepted}")
-    return layers

@@ -1,8 +1,10 @@
-"""Weight arrays of the layers: what is accepted, and how values are written into them."""
+"""Layers as a network takes them: weight arrays and neurons, and values written into weights."""
 
 import numpy as np
 
 from lifnum.errors import _is_integer
+from lifnum.neurons.lif import Neuron
+from lifnum.neurons.model import Model
 
 
 class Weights(tuple):
@@ -60,3 +62,19 @@ def require_unchanged(w, shape, dtype):
             f"weights have become {w.dtype} of shape {w.shape}; accepted: {dtype} of "
             f"shape {shape}, as they were"
         )
+
+
+def pairs(layers):
+    """The list of (weights, neuron), or a ValueError that says what it is instead."""
+    accepted = "accepted: a list of one (weights, Neuron or Model) a layer"
+    try:
+        layers = [tuple(one) for one in layers]
+    except TypeError:
+        raise ValueError(f"layers are a {type(layers).__name__}; {accepted}") from None
+    if not layers:
+        raise ValueError(f"layers is empty; {accepted}, at least one")
+    for k, one in enumerate(layers):
+        if len(one) != 2 or not isinstance(one[1], (Neuron, Model)):
+            held = ", ".join(type(part).__name__ for part in one[:3])
+            raise ValueError(f"layers[{k}] holds {held or 'nothing'}; {accepted}")
+    return layers
