@@ -1,0 +1,67 @@
+"""Entries of the presets of models by equations, and their schemes; all tuned here.
+
+Time constants of these neurons are milliseconds, and so are windows and durations. Weights add to
+the input current, in the model's own unit: one of 1 mV/ms is 1 for Izhikevich's neuron and that of
+Hodgkin and Huxley, and 281 pA for adex, whose capacitance is 281 pF.
+"""
+
+from lifnum.neurons import models
+from lifnum.runs.neurons import TIME_UNIT
+from lifnum.scheme import Scheme
+
+_YINYANG = {
+    "dataset": "yinyang",
+    "max_spikes": (1,),
+    "duration": 0.03,
+    "window": 0.015,
+    "batch_size": 32,
+    "lr_decay": 0.93,
+    "loss": "ttfs",
+    "loss_options": {"tau_loss": 6e-4},
+    "validation_share": 0.1,
+}
+
+# a current drives all hidden neurons to a spike, which the inputs make earlier or later: then its
+# time is a smooth function of them, as it is not near the edge between a spike and none
+_DIGITS = {
+    "dataset": "digits",
+    "hidden": (200,),
+    "max_spikes": (1,),
+    "window": 0.002,
+    "batch_size": 20,
+    "lr_decay": 0.85,
+    "epochs": 15,
+    "loss": "ttfs",
+    "loss_options": {"tau_loss": 3e-4},
+    "validation_share": 0.1,
+}
+
+ENTRIES = {
+    "yinyang-qif": _YINYANG
+    | {
+        # the output's scale of v puts the weights of both layers on one, for one rate
+        "neuron": (
+            models.qif(time_unit=TIME_UNIT),
+            models.qif(time_unit=TIME_UNIT, v_c=8.0, tau=80.0, v_peak=80.0, v_reset=-8.0),
+        ),
+        "hidden": (100,),
+        "weights": (("normal", 0.12, 0.15), ("normal", 0.35, 0.35)),
+        "learning_rate": 6e-3,
+        "epochs": 25,
+    },
+    "digits-izhikevich": _DIGITS
+    | {
+        "neuron": (
+            models.izhikevich(time_unit=TIME_UNIT, current=10.0),
+            models.izhikevich(time_unit=TIME_UNIT),
+        ),
+        "duration": 0.014,
+        "weights": (("uniform", -2.5, 2.9), ("uniform", -1.0, 2.5)),
+        "learning_rate": 0.015,
+    },
+}
+
+SCHEMES = {
+    "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
+    "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
+}
