@@ -27,7 +27,6 @@ _DIGITS = {
     "dataset": "digits",
     "hidden": (200,),
     "max_spikes": (1,),
-    "window": 0.002,
     "batch_size": 20,
     "lr_decay": 0.85,
     "epochs": 15,
@@ -55,13 +54,37 @@ ENTRIES = {
             models.izhikevich(time_unit=TIME_UNIT, current=10.0),
             models.izhikevich(time_unit=TIME_UNIT),
         ),
+        "window": 0.002,
         "duration": 0.014,
         "weights": (("uniform", -2.5, 2.9), ("uniform", -1.0, 2.5)),
         "learning_rate": 0.015,
+    },
+    # the same in picoampere; v_peak below where the exponential grows faster than a step can tell
+    "digits-adex": _DIGITS
+    | {
+        "neuron": (
+            models.adex(time_unit=TIME_UNIT, v_peak=-30.0, current=2800.0),
+            models.adex(time_unit=TIME_UNIT, v_peak=-30.0),
+        ),
+        "window": 0.003,
+        "duration": 0.018,
+        "weights": (("uniform", -560.0, 670.0), ("uniform", -280.0, 700.0)),
+        "learning_rate": 4.0,
+    },
+    "yinyang-hodgkin-huxley": _YINYANG
+    | {
+        "neuron": (models.hodgkin_huxley(time_unit=TIME_UNIT),),
+        "hidden": (60,),
+        "weights": (("normal", 3.0, 3.5), ("normal", 1.2, 1.2)),
+        "learning_rate": 0.06,
+        "lr_decay": 0.86,
+        "epochs": 12,
     },
 }
 
 SCHEMES = {
     "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
     "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
+    "digits-adex": Scheme("rk4", dt=5e-4),  # a chord to the end of its upstroke says nothing
+    "yinyang-hodgkin-huxley": Scheme("exponential-euler", dt=2.5e-4, interpolation="linear"),
 }
