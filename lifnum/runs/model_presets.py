@@ -25,13 +25,10 @@ _YINYANG = {
 # time is a smooth function of them, as it is not near the edge between a spike and none
 _DIGITS = {
     "dataset": "digits",
-    "hidden": (200,),
     "max_spikes": (1,),
     "batch_size": 20,
-    "lr_decay": 0.85,
-    "epochs": 15,
+    "lr_decay": 0.82,
     "loss": "ttfs",
-    "loss_options": {"tau_loss": 3e-4},
     "validation_share": 0.1,
 }
 
@@ -54,22 +51,29 @@ ENTRIES = {
             models.izhikevich(time_unit=TIME_UNIT, current=10.0),
             models.izhikevich(time_unit=TIME_UNIT),
         ),
+        "hidden": (300,),
         "window": 0.002,
         "duration": 0.014,
-        "weights": (("uniform", -2.5, 2.9), ("uniform", -1.0, 2.5)),
-        "learning_rate": 0.015,
+        "weights": (("uniform", -2.5, 2.9), ("uniform", -1.0, 3.0)),
+        "learning_rate": 0.012,
+        "epochs": 12,
+        "loss_options": {"tau_loss": 2e-4},
     },
-    # the same in picoampere; v_peak below where the exponential grows faster than a step can tell
+    # the same in picoampere; where the exponential is softer, and ends before it grows faster than
+    # a step can tell
     "digits-adex": _DIGITS
     | {
         "neuron": (
-            models.adex(time_unit=TIME_UNIT, v_peak=-30.0, current=2800.0),
-            models.adex(time_unit=TIME_UNIT, v_peak=-30.0),
+            models.adex(time_unit=TIME_UNIT, delta_t=5.0, v_peak=-35.0, current=2800.0),
+            models.adex(time_unit=TIME_UNIT, delta_t=5.0, v_peak=-35.0),
         ),
+        "hidden": (200,),
         "window": 0.003,
         "duration": 0.018,
         "weights": (("uniform", -560.0, 670.0), ("uniform", -280.0, 700.0)),
         "learning_rate": 4.0,
+        "epochs": 8,
+        "loss_options": {"tau_loss": 3e-4},
     },
     "yinyang-hodgkin-huxley": _YINYANG
     | {
@@ -85,6 +89,6 @@ ENTRIES = {
 SCHEMES = {
     "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
     "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
-    "digits-adex": Scheme("rk4", dt=5e-4),  # a chord to the end of its upstroke says nothing
+    "digits-adex": Scheme("rk4", dt=5e-4),  # chords to where its upstroke ends say little
     "yinyang-hodgkin-huxley": Scheme("exponential-euler", dt=2.5e-4, interpolation="linear"),
 }
