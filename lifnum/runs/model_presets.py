@@ -81,8 +81,8 @@ ENTRIES = {
         "hidden": (60,),
         "weights": (("normal", 3.0, 3.5), ("normal", 1.2, 1.2)),
         "learning_rate": 0.06,
-        "lr_decay": 0.86,
-        "epochs": 12,
+        "lr_decay": 0.9,
+        "epochs": 10,
     },
 }
 
