@@ -45,8 +45,7 @@ class Simulation(NamedTuple):
     scheme: Scheme
     spikes: list  # times of each neuron
     reference: list
-    times: np.ndarray  # (points,)
-    curves: np.ndarray  # (2, points): threshold variable of the first neuron, scheme and reference
+    curves: list  # (times, threshold variable) of the first neuron, of the scheme and the reference
 
 
 def parser():
@@ -174,14 +173,15 @@ def simulate(model, scheme, inputs, weights, duration):
     """
     n = model.n_neurons or 1
     reference = Scheme("ps", dt=min(scheme.dt, LONGEST), tolerance=TOLERANCE)
-    times = np.linspace(0.0, duration, POINTS)
     spikes, curves = [], []
     for one in (scheme, reference):
         net = Network([(np.repeat(weights[:, None], n, axis=1), model)], one, duration)
         out = net.forward(inputs)
         spikes.append([out.times[out.indices == neuron] for neuron in range(n)])
-        curves.append(net.potential(inputs, times)[0, 0])
-    return Simulation(scheme, *spikes, times, np.array(curves))
+        peaks = spikes[-1][0] * (1.0 - 1e-12)  # right before the reset
+        times = np.sort(np.append(np.linspace(0.0, duration, POINTS), peaks))
+        curves.append((times, net.potential(inputs, times)[0, 0]))
+    return Simulation(scheme, *spikes, curves)
 
 
 def lines_of(model, found):
@@ -215,8 +215,8 @@ def draw(model, found, inputs):
         2, 1, figsize=(style.WIDTH, 4.2), sharex=True, height_ratios=(3, 1)
     )
     own, reference = found.curves
-    upper.plot(found.times, own, color=style.COLORS[0], label=found.scheme.label)
-    upper.plot(found.times, reference, **style.EXACT, label=f"ps, tolerance {TOLERANCE:g}")
+    upper.plot(*own, color=style.COLORS[0], label=found.scheme.label)
+    upper.plot(*reference, **style.EXACT, label=f"ps, tolerance {TOLERANCE:g}")
     upper.set(title=f"{model.name} neuron", ylabel=model.threshold[0])
     upper.legend(loc="upper right")
     rows = [("reference", np.concatenate(found.reference), style.EXACT["color"])]
@@ -225,7 +225,7 @@ def draw(model, found, inputs):
         rows += [("inputs", inputs.times, style.COLORS[1])]
     for place, (_, times, color) in enumerate(rows):
         lower.vlines(times, place - 0.4, place + 0.4, color=color, linewidth=0.9)
-    lower.set(xlabel="time (s)", yticks=range(len(rows)), xlim=(0.0, found.times[-1]))
+    lower.set(xlabel="time (s)", yticks=range(len(rows)), xlim=(0.0, own[0][-1]))
     lower.set_yticklabels([name for name, *_ in rows])
     return figure
 

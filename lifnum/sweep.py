@@ -30,7 +30,6 @@ from lifnum.fields import options_of
 from lifnum.files import checkpoint
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
-from lifnum.runs import neurons, presets
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.run import remarks
 from lifnum.runs.trainer import Trainer
@@ -161,12 +160,7 @@ def _job(args, train_parser, arguments):
         if getattr(parsed, name):
             raise ValueError(f"{name} is no option of a sweep; accepted: another --output")
     config = train.config_of(parsed)
-    preset, stem = config.preset.name, Path(parsed.dataset).stem
-    own = parsed.dataset if parsed.dataset in presets.PRESETS else stem
-    # as lifnum.train names it; with the data set where that is not the preset's
-    if preset not in (own, f"{own}-{neurons.names(config.preset.neuron)}"):
-        preset += f"-{stem}"
-    path = Path(args.output, f"{preset}{config.label.removeprefix(config.preset.name)}.h5")
+    path = Path(args.output, f"{config.label_with_data}.h5")
     data_dir = parsed.data_dir or os.environ.get("LIFNUM_DATA")
     if parsed.data_dir is None and data_dir:  # other machines do not have our environment
         arguments = [*arguments, f"--data-dir={data_dir}"]

@@ -294,6 +294,20 @@ def test_a_preset_of_models_runs_and_says_its_name(in_tmp, name):
     assert own.models and name == f"{dataset}-{neurons.names(own.neuron)}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name, least", [("yinyang-qif", 0.95), ("digits-izhikevich", 0.96)])
+def test_presets_of_models_learn(in_tmp, name, least):
+    """On average over three seeds."""
+    found = []
+    for seed in "012":
+        dataset = name.split("-")[0]
+        assert run("--preset", name, "--dataset", dataset, "--seed", seed, "--quiet") == 0
+        (path,) = Path("runs").glob(f"*-s{seed}.h5")
+        with Trace(path) as opened:
+            found.append(opened.epochs["test_accuracy"][-1])
+    assert np.mean(found) >= least
+
+
 def test_what_the_initial_weights_are_not_made_for_is_said(in_tmp, capsys):
     few = ["--limit-train", "20", "--limit-test", "5", "--epochs", "0", "--hidden", "4", "--quiet"]
     write_model("m.json", time_unit=None)

@@ -208,6 +208,16 @@ class Configuration:
             name = f"{name}-{given}"
         return f"{name}-{self.scheme.label}-s{self.seed}"
 
+    @property
+    def label_with_data(self):
+        """The label, with the data set where the preset is that of another."""
+        name, dataset = self.preset.name, self.preset.dataset
+        stem = Path(dataset).stem
+        own = dataset if dataset in presets.PRESETS else stem
+        if name in (own, f"{own}-{neurons.names(self.preset.neuron)}"):
+            return self.label
+        return f"{name}-{stem}{self.label.removeprefix(name)}"
+
     def data(self, data_dir=None, name=None, **limits):
         """The data set, or another; limits are those of `datasets.load`, else the run's."""
         limits = {"limit_train": self.limit_train, "limit_test": self.limit_test} | limits

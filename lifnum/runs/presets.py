@@ -10,12 +10,12 @@ from lifnum import losses
 from lifnum.data.encoding import encoder, spellings
 from lifnum.errors import _is_integer, _is_real, _positive
 from lifnum.fields import option, options_of, positive, whole
-from lifnum.neurons import models
 from lifnum.neurons.model import Model
 from lifnum.neurons.models import BUILT_IN
 from lifnum.optimizers import OPTIMIZERS
 from lifnum.runs import neurons
-from lifnum.runs.neurons import LIF, TIME_UNIT
+from lifnum.runs.model_presets import ENTRIES, SCHEMES
+from lifnum.runs.neurons import LIF
 from lifnum.scheme import Scheme
 
 GIVEN = "given"  # a distribution of weights: those of a network that there is
@@ -287,55 +287,12 @@ PRESETS = {
         loss_options={"tau_loss": 0.003},
         validation_share=0.1,
     ),
-    # models by equations, in milliseconds: all happens within a few of their time constants
-    "yinyang-qif": Preset(
-        name="yinyang-qif",
-        dataset="yinyang",
-        # the output's scale of v puts the weights of both layers on one, for one rate
-        neuron=(
-            models.qif(time_unit=TIME_UNIT),
-            models.qif(time_unit=TIME_UNIT, v_c=8.0, tau=80.0, v_peak=80.0, v_reset=-8.0),
-        ),
-        hidden=(100,),
-        max_spikes=(1,),
-        weights=(("normal", 0.12, 0.15), ("normal", 0.35, 0.35)),
-        duration=0.03,
-        window=0.015,
-        batch_size=32,
-        learning_rate=6e-3,
-        lr_decay=0.93,
-        epochs=25,
-        loss="ttfs",
-        loss_options={"tau_loss": 6e-4},
-        validation_share=0.1,
-    ),
-    "digits-izhikevich": Preset(
-        name="digits-izhikevich",
-        dataset="digits",
-        neuron=(models.izhikevich(time_unit=TIME_UNIT),),
-        hidden=(100,),
-        max_spikes=(10,),
-        weights=(("uniform", -6.0, 8.0), ("uniform", -1.0, 1.5)),
-        duration=0.04,
-        window=0.02,
-        batch_size=20,
-        learning_rate=0.03,
-        epochs=15,
-        loss_options={"target_true": 6.0, "target_false": 1.0},
-        validation_share=0.1,
-    ),
     "synthetic-shd": _SPOKEN,
     # as that; their files were not at hand
     "shd": replace(_SPOKEN, name="shd", dataset="shd", duration=1.4),
     "ssc": replace(_SPOKEN, name="ssc", dataset="ssc", duration=1.4),
 }
-
-
-# schemes that presets of models bring: without another word, that of `lifnum.Scheme()`
-SCHEMES = {
-    "yinyang-qif": Scheme("rk4", dt=1e-3, interpolation="linear"),
-    "digits-izhikevich": Scheme("rk4", dt=5e-4, interpolation="linear"),
-}
+PRESETS |= {name: Preset(name=name, **entries) for name, entries in ENTRIES.items()}
 
 MODEL_SCHEME = Scheme("rk4", dt=2.5e-4, interpolation="linear")  # of models without a preset
 
