@@ -190,7 +190,7 @@ class Adam(_Optimizer):
 
 
 class AdamW(Adam):
-    """`Adam` with decoupled weight decay: w *= 1 - learning_rate weight_decay first.
+    """`Adam` with decoupled weight decay: ``w *= 1 - learning_rate weight_decay`` first.
 
     Loshchilov & Hutter (2019). Parameters as `Adam`, and weight_decay, not negative.
     """

@@ -59,7 +59,7 @@ class Scheme:
         until it has been below.
     surrogate : {"fast-sigmoid", "arctan"}
         What stands in for dS/du under the surrogate gradient: (1/theta) phi((u - theta)/theta)
-        with phi(x) = 1/(1 + k |x|)^2, or (k/2)/(1 + (pi x k/2)^2).
+        with phi(x) = 1/(1 + k abs(x))^2, or (k/2)/(1 + (pi x k/2)^2).
     slope : float, optional
         k, by default 25 for fast-sigmoid and 2 for arctan.
     reset_gradient : bool
