@@ -8,8 +8,6 @@ lane is rounded as `walk` rounds the neuron alone.
 from lifnum.kernels.general.expansion import each, expansion, lines_of, tuple_of
 
 HEADER = """\
-from math import inf
-
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
 from lifnum.kernels.general.engine import DENSE, LOSE, MAX_ORDER, NONE
@@ -46,7 +44,7 @@ def quiet(e, g, first, last):
 {record}
         h = g.time[k + 1] - g.time[k]
         if not g.tied[k] and not (clocked and h == 0.0):
-            z, bound = flow(e, g, p, y, h, live)
+            z, bound, failed = flow(e, g, p, y, h, live)
             end = z[{v}]
             size = {sum}
             rest = size - size  # not a number where the state is not finite
@@ -59,7 +57,7 @@ def quiet(e, g, first, last):
             above = reaches(bound + rest, theta)
             if arms:
                 above = (above & armed) | reaches(rest, 1.0)
-            flags = above & live
+            flags = (above | failed) & live
             if arms:
                 armed |= ~(reaches(end, theta) | flags) & ALL
             if flags != 0:
@@ -246,7 +244,7 @@ def root_alone(p, y, theta, guess, high, found, out):
 @inlined_kernel
 def flow(e, g, p, y, h, live):
     z, slope, bound = ahead(p, y, h)
-    return z, bound
+    return z, bound, 0
 
 
 @inlined_kernel
@@ -359,7 +357,7 @@ def flow(e, g, p, y, h, live):
         size = size + abs(c[{v}])
         bend = bend + float(k * (k - 1)) * greater(-c[{v}], 0.0)
     bound = (greater(y[{v}], z[{v}]) + 0.125 * bend) + 8.0 * EPS * size
-    return z, chosen(failed, inf, bound)
+    return z, bound, failed
 
 
 @inlined_kernel
@@ -428,7 +426,7 @@ EXPONENTIAL_TEXT = """\
 def flow(e, g, p, y, h, live):
     f, d = field_of(p, y), diagonal_of(p, y)
     z = {end}
-    return z, z[{v}]
+    return z, z[{v}], 0
 
 
 @inlined_kernel
