@@ -125,6 +125,11 @@ def unresolved_lines(unresolved, net):
 
 def grid_of(args, trained):
     """The schemes asked for; what no option says is as in training."""
+    if not isinstance(trained.method, str) or trained.tolerance is not None:
+        raise ValueError(
+            f"the scheme in training, {trained.label}, has no place in a transfer file; accepted: "
+            "traces of named methods without a tolerance"
+        )
     methods = args.methods or [trained.method]
     orders = args.orders
     if orders is None and trained.method == "ps" and "ps" in methods:

@@ -99,8 +99,8 @@ def model_of(args):
 def scheme_of(args):
     """The Scheme of parsed options."""
     method = args.method or SCHEME.method
-    given = {"dt": args.dt or SCHEME.dt, "interpolation": args.interpolation or "dense"}
-    return Scheme(method, args.order, tolerance=args.tolerance, **given)
+    dt = SCHEME.dt if args.dt is None else args.dt
+    return Scheme(method, args.order, dt, args.interpolation or "dense", tolerance=args.tolerance)
 
 
 def inputs_of(args):

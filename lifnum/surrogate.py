@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from lifnum.kernels import sums, tiles
@@ -46,7 +47,8 @@ def backward(layer, scheme, d_counts, above, is_first):
     n_padded = w.shape[1]
     width = tiles.tile_width(n_padded, kernels.TILE)
     n_tiles = -(-n_padded // width) if width else 0
-    room = ((0 if is_first else batch) * n_padded + 4 * width) * d.n_grid * w.itemsize
+    rows = (0 if is_first else batch) * n_padded + 2 * width * numba.get_num_threads()
+    room = rows * d.n_grid * w.itemsize
     if room > MAX_TABLE_BYTES:
         raise ValueError(
             f"dt {d.dt:g} with a batch of {batch} needs {room:.3g} bytes for the adjoint of "

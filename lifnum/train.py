@@ -135,6 +135,10 @@ def remarks(args):
             "have times of their own"
         )
     preset = config_of(args).preset
+    for given, option, optimizer in ((args.momentum, "momentum", "sgd"),
+                                     (args.weight_decay, "weight-decay", "adamw")):  # fmt: skip
+        if given is not None and preset.optimizer != optimizer:
+            lines.append(f"{option} {given:g} has no effect: it belongs to optimizer {optimizer}")
     if args.preset is None and is_file(args.dataset):
         theta = ", ".join(f"{value:g}" for value in preset.theta)
         lines.append(
@@ -149,7 +153,7 @@ def remarks(args):
                 "seconds (0.001 says milliseconds)"
             )
     name = args.preset or presets.default_preset(args.dataset, preset.neuron)
-    if args.weights is None and not presets.has_neurons(name, preset.neuron):
+    if not (args.weights or args.weights_from or presets.has_neurons(name, preset.neuron)):
         made_for, here = (neurons.names(one.neuron) for one in (presets.PRESETS[name], preset))
         lines.append(
             f"initial weights are those of the preset {name}, made for {made_for} neurons, not "
@@ -199,6 +203,8 @@ def _go_on(args, config, output):
         Any other option that was typed is not as in the run; names it.
     """
     run = config.by_option()
+    if any(kind == presets.GIVEN for kind, *_ in config.preset.weights):
+        raise ValueError(f"{output} was begun by lifnum.fit; accepted: lifnum.fit with resume=True")
     filled = argparse.Namespace(**vars(args))
     for name in run.keys() & vars(args).keys() - args.typed:
         setattr(filled, name, run[name])
@@ -276,6 +282,8 @@ def _run(args, output, lock, threads, signals):
         resume = saved(output, args.epochs)
         config = _go_on(args, Configuration.from_json(resume.header["config"], output), output)
     else:
+        if {"weights", "weights_from"} <= args.typed:
+            raise ValueError("weights and weights_from are both given; accepted: one of them")
         config = config_of(args)
         if output.exists() and not args.overwrite:
             raise TraceError(f"{output}: exists; accepted: another --output, or --overwrite")

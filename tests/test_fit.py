@@ -1,5 +1,6 @@
 """Training from Python is the run of the command line; networks are kept in files of their own."""
 
+import concurrent.futures
 import csv
 
 import cases
@@ -138,6 +139,84 @@ def test_early_stopping_waits_for_its_patience(digits, tmp_path):
     assert len(result.history["epoch"]) == 3
 
 
+@pytest.mark.parametrize(
+    "options, text",
+    [({"patience": 0}, "patience is 0"), ({"column": "accuracy"}, "column is 'accuracy'"),
+     ({"column": "silent"}, "column is 'silent'")],
+)  # fmt: skip
+def test_early_stopping_refuses_what_never_ends_well(options, text):
+    with pytest.raises(ValueError, match=text):
+        callbacks.EarlyStopping(**options)
+
+
+def test_early_stopping_says_that_there_is_no_validation(digits, tmp_path):
+    with pytest.raises(ValueError, match="has no values"):
+        fit(network(), digits, tmp_path / "a.h5", validation_share=0.0,
+            callbacks=[callbacks.EarlyStopping()])  # fmt: skip
+
+
+def test_a_run_that_ended_early_ends_there_again(digits, tmp_path):
+    def first(run, row):
+        return row["epoch"] == 1.0
+
+    fit(network(), digits, tmp_path / "a.h5", epochs=3, callbacks=[first])
+    with pytest.raises(errors.TraceError, match="finished after 1 epochs"):
+        fit(network(), digits, tmp_path / "a.h5", epochs=3, resume=True)
+    result = fit(network(), digits, tmp_path / "a.h5", epochs=4, resume=True, callbacks=[first])
+    assert len(result.history["epoch"]) == 1
+
+
+def test_a_callback_that_raised_is_asked_again(digits, tmp_path):
+    def fails(run, row):
+        raise KeyError("of the callback")
+
+    with pytest.raises(KeyError, match="of the callback"):
+        fit(network(), digits, tmp_path / "a.h5", epochs=2, callbacks=[fails])
+    seen = []
+    fit(network(), digits, tmp_path / "a.h5", epochs=2, resume=True,
+        callbacks=[lambda run, row: seen.append(row["epoch"])])  # fmt: skip
+    assert seen == [1.0, 2.0]
+
+
+def test_a_file_is_named_by_its_path_and_a_name_is_no_file(digits, tmp_path):
+    parts = {}
+    for part, trains, labels in (("train", digits.train, digits.train_labels),
+                                 ("test", digits.test, digits.test_labels)):  # fmt: skip
+        parts |= {f"{part}_times": trains.times, f"{part}_indices": trains.indices}
+        parts |= {f"{part}_offsets": trains.offsets, f"{part}_labels": labels}
+    np.savez(tmp_path / "digits.npz", n_neurons=64, **parts)
+    result = fit(network(), tmp_path / "digits.npz", tmp_path / "a.h5", epochs=1)
+    with Trace(result.output) as trace:
+        assert trace.config["preset"]["dataset"] == str(tmp_path / "digits.npz")
+    result = fit(network(), digits, tmp_path / "b.h5", epochs=1)
+    with Trace(result.output) as trace:
+        assert trace.config["preset"]["dataset"] == "digits, given to lifnum.fit"
+
+
+def test_it_runs_in_another_thread_and_with_numbers_of_numpy(digits, tmp_path):
+    weights = [w.astype("f4") for w in network().weights]
+    neurons = [lifnum.Neuron(theta=np.float32(0.05), max_spikes=np.int64(30)),
+               lifnum.Neuron(theta=0.2)]  # fmt: skip
+    net = lifnum.Network(list(zip(weights, neurons)), lifnum.Scheme("exact"), 0.2)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(fit, net, digits, tmp_path / "a.h5", epochs=1, seed=np.int64(3)).result()
+    found = lifnum.load(tmp_path / "a.h5")
+    assert_equal_weights(found, net)
+    net.save(tmp_path / "net.h5")
+
+
+def test_the_command_line_does_not_go_on_with_it(trained, digits, tmp_path):
+    output = tmp_path / "a.h5"
+    fit(network(), digits, output, epochs=1)
+    with pytest.raises(ValueError, match="was begun by lifnum.fit"):
+        train.main(["--resume", str(output), "--epochs", "2"])
+    with pytest.raises(ValueError, match="both given"):
+        train.main(["--weights-from", str(output), "--weights", "uniform:0:1", "--output",
+                    str(tmp_path / "b.h5")])  # fmt: skip
+    with pytest.raises(ValueError, match="loss is 'own'"):
+        train.main(["--loss", "own"])
+
+
 def test_a_schedule_gives_the_rate_of_each_epoch(digits, tmp_path):
     result = fit(network(), digits, tmp_path / "a.h5", schedule=lambda epoch: 1e-3 / (1 + epoch))
     assert result.history["learning_rate"].tolist() == [1e-3, 5e-4]
@@ -148,8 +227,10 @@ def test_a_schedule_gives_the_rate_of_each_epoch(digits, tmp_path):
     [
         ({"loss": 3}, "loss is 3"),
         ({"loss": "square"}, "loss is 'square'"),
+        ({"loss": "own"}, "loss is 'own'"),
+        ({"weight_decay": 0.1}, "weight_decay is 0.1; accepted: none but for optimizer 'adamw'"),
         ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'"),
-        ({"momentum": 1.0}, "momentum is 1"),
+        ({"momentum": 1.0, "optimizer": "sgd"}, "momentum is 1"),
         ({"lr_decai": 1.0}, "'lr_decai' is unknown"),
         ({"epochs": -1}, "epochs is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
@@ -181,7 +262,7 @@ def test_nothing_is_overwritten_and_no_other_run_resumed(trained, digits, tmp_pa
     with pytest.raises(ValueError, match="batch_size 20, not 10"):
         fit(network(), digits, output, resume=True, batch_size=10)
     (tmp_path / "own.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="is another file"):
+    with pytest.raises(ValueError, match="is not of this run"):
         fit(
             network(), digits, tmp_path / "b.h5", callbacks=[callbacks.CSVLog(tmp_path / "own.csv")]
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lifnum.errors import CheckpointError
+from lifnum.files.hdf5 import plain
 
 KEPT = 2
 
@@ -57,7 +58,10 @@ def save(trace, arrays, numbers):
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     index = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
-    head = json.dumps({"kind": _KIND, "numbers": numbers, "arrays": index}).encode() + b"\n"
+    head = (
+        json.dumps({"kind": _KIND, "numbers": numbers, "arrays": index}, default=plain).encode()
+        + b"\n"
+    )
     older = _paths(trace)
     number = older[0][0] + 1 if older else 1
     path = Path(f"{trace}.checkpoint-{number:06d}")

@@ -8,6 +8,7 @@ import io
 import os
 
 import h5py
+import numpy as np
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n\x03"  # of superblock version 3, as the newest format has it
 
@@ -66,6 +67,13 @@ def open_file(path, is_written):
 def one_line(error):
     """The message of an error in one line: HDF5's may have several, others none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def plain(number):
+    """A NumPy number as Python's, for JSON."""
+    if isinstance(number, np.generic):
+        return number.item()
+    raise TypeError(f"{type(number).__name__} is nothing that JSON can hold")
 
 
 def write_attributes(file, values):

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 
 from lifnum.errors import TraceError
-from lifnum.files.hdf5 import one_line, write_attributes
+from lifnum.files.hdf5 import one_line, plain, write_attributes
 from lifnum.neurons.lif import Neuron
 from lifnum.neurons.model import Model
 from lifnum.scheme import Scheme
@@ -50,7 +50,7 @@ def save(net, path, overwrite=False):
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with h5py.File(temporary, "w", libver="latest") as file:
-            write_attributes(file, {KIND: 1, "network": json.dumps(entries)})
+            write_attributes(file, {KIND: 1, "network": json.dumps(entries, default=plain)})
             for k, w in enumerate(net.weights):
                 filled = {"fletcher32": True} if w.size else {}
                 file.create_dataset(f"weights/{k}", data=w, **filled)

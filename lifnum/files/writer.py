@@ -84,7 +84,7 @@ class TraceWriter:
         self._own_lock = None if lock else Lock(self.path)
         temporary = Path(f"{path}.new")
         try:
-            size = len(json.dumps(header["config"]))
+            size = len(json.dumps(header["config"], default=hdf5.plain))
             if size > MAX_JSON:
                 raise TraceError(
                     f"{self.path}: the configuration takes {size} bytes; accepted: at most "
@@ -111,7 +111,7 @@ class TraceWriter:
         file = self._file = h5py.File(path, "w", libver="latest")
         handle = file.id.get_vfd_handle()
         self._handle = handle, os.fstat(handle)
-        config = json.dumps(header["config"])
+        config = json.dumps(header["config"], default=hdf5.plain)
         hdf5.write_attributes(file, header | {"config": config, "schema": SCHEMA, "kind": KIND})
 
         # held open: a data set that is closed writes, and can only print what goes wrong then

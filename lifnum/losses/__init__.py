@@ -76,6 +76,8 @@ def build(preset):
         raise ValueError("loss is a function of the program that trained; accepted: that program")
     loss = LOSSES[preset.loss]
     values = vars(preset) | preset.loss_options
+    if preset.neuron[-1] in preset.models:  # to which tau_s says nothing
+        values = values | {"tau_s": None}
     return loss(**{one.name: values[one.name] for one in fields(loss)})
 
 

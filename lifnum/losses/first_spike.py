@@ -35,8 +35,16 @@ class FirstSpike:
     late_weight: float = option(
         "factor on that cost (first-spike)", "X", float, initial=3e-3, check=finite
     )
-    tau_s: float | tuple
+    tau_s: float | tuple | None  # of the output; None: it has none
     duration: float
+
+    def __post_init__(self):
+        for name in ("tau_softmax", "tau_late"):
+            if self.tau_s is None and getattr(self, name) is None:
+                raise ValueError(
+                    f"{name} is None; accepted: a time > 0 where the output neurons are a model "
+                    "by equations"
+                )
 
     @property
     def scales(self):
@@ -55,6 +63,8 @@ class FirstSpike:
         xp, (tau_softmax, tau_late) = out.xp, self.scales
         labels = accepted_labels(labels, len(out), out.n_neurons, xp)
         values, d_times = TimeToFirstSpike(tau_softmax, self.duration)(out, labels)
+        if self.late_weight == 0.0:
+            return values, d_times
         first = out.first_spikes()[xp.arange(len(labels)), labels]
         spiked = first >= 0
         times = xp.full(len(labels), float(self.duration))

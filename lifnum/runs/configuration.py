@@ -138,6 +138,8 @@ class Configuration:
             given[name] = None if given[name] is None else tuple(given[name])
         if given["weights"] is not None:
             given["weights"] = presets.parse_weights(given["weights"])
+        if given["loss"] == losses.OWN:
+            raise ValueError(f"loss is 'own'; accepted: {', '.join(losses.LOSSES)}")
         chosen = tuple(map(neurons.neuron_of, given["neuron"] or ()))
         given["dataset"] = args.dataset
         if is_file(args.dataset):
@@ -244,7 +246,7 @@ class Configuration:
         dtype = np.dtype(self.dtype)
         if self.weights_from is None:
             return presets.initial_weights(self.preset, n_inputs, n_classes, self.seed, dtype)
-        weights = load(self.weights_from).weights
+        weights = _weights_of(self.weights_from)
         sizes = n_inputs, *self.preset.hidden, n_classes
         shapes, wanted = [w.shape for w in weights], list(itertools.pairwise(sizes))
         if shapes != wanted:
@@ -269,6 +271,14 @@ def build_network(preset, scheme, weights, device="cpu"):
         for w, neuron, *values in zip(weights, preset.neuron, *per_layer)
     ]
     return Network(layers, scheme, preset.duration, device)
+
+
+def _weights_of(path):
+    """The last weights of a trace or of a saved network, without the network."""
+    if networks.is_network(path):
+        return [w for w, _ in networks.read(path)[0]]
+    with Trace(path) as trace:
+        return trace.weights("last")
 
 
 def default_output(config):

@@ -1,6 +1,7 @@
 """Training from Python: the run of `lifnum.train`, of a network that is there."""
 
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ from lifnum.fields import options_of
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
 from lifnum.neurons.lif import Neuron
-from lifnum.runs.configuration import Configuration, default_output
+from lifnum.runs.configuration import Configuration, default_output, is_file
 from lifnum.runs.neurons import LIF
 from lifnum.runs.presets import GIVEN, Preset
 from lifnum.runs.run import Run, saved
 from lifnum.runs.signals import Interrupted
 from lifnum.runs.trainer import Trainer
 from lifnum.spikes import SpikeTrains
+
+_FREE = ("epochs", "name", "preset")  # what may differ where a run is resumed
 
 
 class Fit(NamedTuple):
@@ -57,9 +60,10 @@ def fit(
     ----------
     net : Network
         Its weights are updated in place.
-    data : str, Dataset, or tuple
+    data : str, path, Dataset, or tuple
         Name or file of a data set, see `lifnum.data.datasets.load`; or (train, train_labels, test,
-        test_labels): SpikeTrains, and integers (n,) from 0 to the number of outputs - 1.
+        test_labels): SpikeTrains, and integers (n,) from 0 to the number of outputs - 1. Of a
+        Dataset or tuple the trace keeps the digest alone: `lifnum.evaluate` asks for --dataset.
     epochs, batch_size : int
     loss : str or callable
         A name of `lifnum.losses.LOSSES`; or loss(out, labels) -> values (batch,), dL/dt (n_spikes,)
@@ -108,6 +112,8 @@ def fit(
         After a checkpoint: resume goes on.
     """
     data = _dataset(data, net, seed)
+    if isinstance(loss, str) and loss not in losses.LOSSES:
+        raise ValueError(f"loss is {loss!r}; accepted: {', '.join(losses.LOSSES)}, or a function")
     named = loss if isinstance(loss, str) else losses.OWN
     preset = _preset(
         net, data, options, name=name, epochs=epochs, batch_size=batch_size, loss=named,
@@ -138,30 +144,37 @@ def fit(
 
 
 def _dataset(data, net, seed):
-    """The data as a Dataset that fits the network, or a ValueError."""
+    """The data as a Dataset that fits the network, named as a trace has it, or a ValueError."""
     n_inputs, n_outputs = net.layers[0].shape[0], net.layers[-1].shape[1]
-    if isinstance(data, str):
-        data = datasets.load(data, seed=seed)
-    elif not isinstance(data, Dataset):
-        kinds = [type(one).__name__ for one in data] if isinstance(data, tuple) else []
-        if len(kinds) != 4 or kinds[0] != kinds[2] or not isinstance(data[0], SpikeTrains):
-            held = f"a tuple of {', '.join(kinds)}" if kinds else f"a {type(data).__name__}"
-            raise ValueError(
-                f"data are {held}; accepted: a name, a Dataset, or (SpikeTrains, labels, "
-                "SpikeTrains, labels) for training and test"
-            )
-        train, train_labels, test, test_labels = data
-        labels = (
-            losses.accepted_labels(given, len(trains), n_outputs)
-            for given, trains in ((train_labels, train), (test_labels, test))
-        )
-        data = Dataset("arrays", train, next(labels), test, next(labels), n_outputs)
+    if isinstance(data, (str, os.PathLike)):
+        name = os.fspath(data)
+        name = os.path.abspath(name) if is_file(name) else name
+        data = datasets.load(name, seed=seed)._replace(name=name)
+    elif isinstance(data, Dataset):
+        data = data._replace(name=f"{data.name}, given to lifnum.fit")
+    else:
+        data = Dataset("data given to lifnum.fit", *_parts(data), n_outputs)
     for what, here, there in (
         ("input neurons", data.train.n_neurons, n_inputs),
         ("classes", data.n_classes, n_outputs),
     ):
         if here != there:
             raise ValueError(f"data have {here} {what}; accepted: {there}, as the network")
+    train = losses.accepted_labels(data.train_labels, len(data.train), n_outputs)
+    test = losses.accepted_labels(data.test_labels, len(data.test), n_outputs)
+    return data._replace(train_labels=train, test_labels=test)
+
+
+def _parts(data):
+    """(train, train_labels, test, test_labels), or a ValueError."""
+    kinds = [type(one).__name__ for one in data] if isinstance(data, tuple) else []
+    trains = len(kinds) == 4 and all(isinstance(one, SpikeTrains) for one in data[::2])
+    if not trains:
+        held = f"a tuple of {', '.join(kinds)}" if kinds else f"a {type(data).__name__}"
+        raise ValueError(
+            f"data are {held}; accepted: a name, a Dataset, or (SpikeTrains, labels, "
+            "SpikeTrains, labels) for training and test"
+        )
     return data
 
 
@@ -173,6 +186,11 @@ def _preset(net, data, options, **given):
     for key in options:
         if key not in accepted:
             raise ValueError(f"option {key!r} is unknown; accepted: {', '.join(sorted(accepted))}")
+    for key, name in (("momentum", "sgd"), ("weight_decay", "adamw")):
+        if key in options and given["optimizer"] != name:
+            raise ValueError(
+                f"{key} is {options[key]!r}; accepted: none but for optimizer {name!r}"
+            )
     of_loss = {key: options.pop(key) for key in losses.loss_options() if key in options}
     neurons = [layer.neuron for layer in net.layers]
     plain = [one if isinstance(one, Neuron) else Neuron(theta=1.0) for one in neurons]
@@ -193,7 +211,7 @@ def _preset(net, data, options, **given):
 def _require_same(config, before, output):
     """Refuse to resume with other arguments than the run was begun with, but for more epochs."""
     one, other = config.by_option(), before.by_option()
-    differing = [key for key in one if one[key] != other.get(key) and key not in ("epochs", "name")]
+    differing = [key for key in one if one[key] != other.get(key) and key not in _FREE]
     if differing:
         key = differing[0]
         raise ValueError(

@@ -84,7 +84,7 @@ def with_parameters(neurons, texts):
     changed = list(neurons)
     for text in texts:
         place, name, value = _parsed(text)
-        if place is not None and place >= len(neurons):
+        if place is not None and not 0 <= place < len(neurons):
             raise ValueError(f"parameter is {text!r}; accepted: layers 0 to {len(neurons) - 1}")
         layers = range(len(neurons)) if place is None else [place]
         models = [k for k in layers if isinstance(neurons[k], Model)]

@@ -26,9 +26,10 @@ BATCH_ROWS = 50  # rows of the trace's batches per epoch, about
 RASTER_SAMPLES = 8
 
 
-def trainer_of(config, data_dir=None):
-    """The run of a configuration, at its start."""
-    return Trainer(config, config.data(data_dir))
+def trainer_of(config, data_dir=None, weights=None):
+    """The run of a configuration, at its start; with these weights, where they are known."""
+    net = None if weights is None else config.network(weights, config.device)
+    return Trainer(config, config.data(data_dir), net)
 
 
 def remarks(preset, scheme, data):
@@ -75,7 +76,8 @@ def saved(output, epochs=None):
     try:
         with Trace(output) as trace:
             header, status = trace.header, trace.status
-            epochs_done = Configuration.from_json(trace.config, output).preset.epochs
+            epochs_asked = Configuration.from_json(trace.config, output).preset.epochs
+            epochs_done = trace.epochs["epoch"][-1] if len(trace.epochs["epoch"]) else 0
             rows = len(trace.batches["epoch"]) + len(trace.epochs["epoch"])
     except TraceError as error:
         try:
@@ -88,11 +90,11 @@ def saved(output, epochs=None):
         Configuration.from_json(header.get("config"), output)
         print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
         return Saved(header, arrays, numbers)
-    if status == "finished" and (epochs is None or epochs <= epochs_done):
+    if status == "finished" and (epochs is None or epochs <= epochs_asked):
         asked = "" if epochs is None else f", --epochs {epochs} asks for no more"
         raise TraceError(
-            f"{output}: the run is finished after {epochs_done} epochs{asked}; accepted: "
-            f"--epochs above {epochs_done}, which extends it"
+            f"{output}: the run is finished after {epochs_done:g} epochs{asked}; accepted: "
+            f"--epochs above {epochs_asked}, which extends it"
         )
     try:
         return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
@@ -123,6 +125,14 @@ def _a_sample(rate, noun):
     if rate >= 1.0:
         return f"{rate:.3g} {noun}s a sample" if rate < 1e3 else f"{rate:,.0f} {noun}s a sample"
     return f"one {noun} in {float(f'{1 / rate:.2g}'):,.0f} samples"
+
+
+def _weights_at_the_start(output, resume):
+    """Those of a run that is resumed; None where there are none yet, or its trace is lost."""
+    if resume and resume.arrays:
+        with contextlib.suppress(TraceError), Trace(output) as trace:
+            return [np.array(w) for w in trace.weights("initial")]
+    return None
 
 
 class Run:
@@ -168,7 +178,9 @@ class Run:
         self.evaluations = config.evaluations
         if overwrite and resume is None:
             check_replaceable(self.output)
-        trainer = self.trainer = trainer or trainer_of(config, data_dir)
+        if trainer is None:
+            trainer = trainer_of(config, data_dir, _weights_at_the_start(output, resume))
+        self.trainer = trainer
         for line in remarks(trainer.preset, trainer.scheme, trainer.data):
             print(f"warning: {line}", file=sys.stderr)
         initial = [w.copy() for w in trainer.net.weights]
@@ -183,8 +195,8 @@ class Run:
             self.header = {"config": config.to_json(), "seed": config.seed, "run": run}
             self.header |= {"data": digest, "workers": workers, **here}
         if resume and resume.arrays:
-            with contextlib.suppress(TraceError), Trace(output) as trace:
-                initial = trace.weights("initial")  # those given may have been trained since
+            # those of a network that is given may have been trained since
+            initial = _weights_at_the_start(output, resume) or initial
             arrays = resume.arrays
             of_trace = [name for name in arrays if name.startswith("trace.")]
             state = {name.removeprefix("trace."): arrays.pop(name) for name in of_trace}
@@ -266,6 +278,9 @@ class Run:
                 ended = False
                 if self._evaluation_is_due(stops):
                     row = self._evaluate(quiet, trainer.batch == 0)
+                if trainer.epoch > 0 and trainer.batch == 0:  # resumed: they may not have seen it
+                    last = {name: column[-1] for name, column in self.history().items()}
+                    ended = self._call(callbacks, last)
                 while trainer.epoch < epochs and not ended:
                     with self._bar(quiet) as bar:
                         epoch = trainer.epoch
@@ -279,8 +294,7 @@ class Run:
                                 row = self._evaluate(quiet, trainer.batch == 0, bar)
                             elif time.monotonic() - self._saved > checkpoint_every:
                                 self._checkpoint()
-                    for callback in callbacks:
-                        ended = bool(callback(self, row)) or ended
+                    ended = self._call(callbacks, row)
             self.trace.close("finished")
         except (Interrupted, SimulationError):
             self._checkpoint()
@@ -297,6 +311,10 @@ class Run:
             raise
         checkpoint.remove_older(self.output)  # more epochs may be asked for
         return row
+
+    def _call(self, callbacks, row):
+        """Whether any of the callbacks, all of which are called, ends the training."""
+        return any([bool(callback(self, row)) for callback in callbacks])  # noqa: C419
 
     def _bar(self, quiet):
         """Progress of an epoch."""

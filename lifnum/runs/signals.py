@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 
 class Interrupted(Exception):
@@ -11,7 +12,8 @@ class Interrupted(Exception):
 class Signals:
     """Turns SIGINT and SIGTERM into a flag that the training loop looks at between two steps.
 
-    Where the run belongs to a process, `parent`, the end of that process counts as SIGTERM.
+    Where the run belongs to a process, `parent`, the end of that process counts as SIGTERM. Python
+    gives signals to the main thread alone: in another nothing is turned.
     """
 
     def __init__(self, parent=None):
@@ -24,6 +26,9 @@ class Signals:
                 raise KeyboardInterrupt
             self.received = number
 
+        self._before = {}
+        if threading.current_thread() is not threading.main_thread():
+            return self
         self._before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
         return self
 

@@ -128,7 +128,8 @@ class Trainer:
                 self._check_loss(values)
             self._check_gradients(norms)
             self.optimizer.step(gradients)
-            if self.preset.revive > 0.0:
+            # a shorter last batch would call most neurons silent
+            if self.preset.revive > 0.0 and len(rows) == self.preset.batch_size:
                 revive(self.net.layers, self.preset.revive)
         except SimulationError as error:
             raise SimulationError(
