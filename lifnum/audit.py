@@ -47,6 +47,9 @@ def parser():
     )
     p.add_argument("network", metavar="FILE.nir",
                    help="feed-forward graph of Linear or Affine and CubaLIF")  # fmt: skip
+    p.add_argument("--spike-width", type=options.positive(float), metavar="S",
+                   help="how long a spike is 1 in the framework that wrote the file: 1e-4 for "
+                   "snnTorch (default: an impulse of area one)")  # fmt: skip
     g = p.add_argument_group("data")
     g.add_argument("--data", required=True, metavar="FILE",
                    help="inputs: NPZ or HDF5 of spike trains, whose labels may be missing, CSV, or "
@@ -129,13 +132,13 @@ def schemes_of(args):
     return found
 
 
-def read_network(path):
-    """[(weights, Neuron)] of a NIR file, in float64."""
+def read_network(path, spike_width=None):
+    """[(weights, Neuron)] of a NIR file, in float64; spike_width as in `lifnum.nir.from_graph`."""
     try:
         from lifnum import nir
     except ImportError as error:
         raise ValueError(f"{error}") from None
-    net = nir.read(path, Scheme(), 1.0, np.float64)
+    net = nir.read(path, Scheme(), 1.0, np.float64, spike_width)
     return [(layer.weights, layer.neuron) for layer in net.layers]
 
 
@@ -251,7 +254,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     options.set_threads(args.threads, argv)
     schemes = schemes_of(args)
-    layers = read_network(args.network)
+    layers = read_network(args.network, args.spike_width)
     name, trains, labels = load_inputs(args, layers[0][0].shape[0], layers[-1][0].shape[1])
     constants = [value for _, neuron in layers for value in (neuron.tau_s, neuron.tau)]
     duration = args.duration or float(trains.times.max(initial=0.0)) + max(constants)

@@ -5,13 +5,15 @@ weighted input spikes, and v becomes v_reset where it reaches v_threshold. With 
 is `Neuron`: tau_s = tau_syn, tau = tau_mem, theta = v_threshold - v_leak,
 delta_theta = v_threshold - v_reset, and weights times w_in r / (tau_syn tau_mem). A network is
 written with w_in = tau_s and r = tau, so that this factor is one and its weights stay as they are.
-Extra ``nir``.
+A spike there is an impulse of area one. Frameworks on a grid make it 1 for a step, and its area
+that step: the `spike_width` of their files, 1e-4 in those of snnTorch. Extra ``nir``.
 """
 
 from itertools import pairwise
 
 import numpy as np
 
+from lifnum.errors import _positive
 from lifnum.network import Network
 from lifnum.neurons.lif import Neuron
 
@@ -27,12 +29,15 @@ class GraphError(ValueError):
     """A graph, or a node of it, that lifnum cannot represent; the message names it."""
 
 
-def to_graph(net):
+def to_graph(net, spike_width=None):
     """The nir.NIRGraph of a Network: Input, (Linear, CubaLIF) for each layer, Output.
 
-    The cap of spikes travels as the metadata `max_spikes` of a CubaLIF node. GraphError for a layer
-    of a Model, which NIR has no node for.
+    For spikes that are 1 for a spike_width, in seconds, potentials are in units of it:
+    w_in = tau_s / spike_width, r = tau / spike_width, v_threshold = theta / spike_width. The cap of
+    spikes travels as the metadata `max_spikes` of a CubaLIF node. GraphError for a layer of a
+    Model, which NIR has no node for.
     """
+    width = _accepted_width(spike_width)
     nodes = {"input": nir.Input(np.array([net.weights[0].shape[0]]))}
     for k, layer in enumerate(net.layers):
         neuron, n = layer.neuron, layer.weights.shape[1]
@@ -42,11 +47,11 @@ def to_graph(net):
         nodes[f"lif_{k}"] = nir.CubaLIF(
             tau_syn=np.full(n, neuron.tau_s),
             tau_mem=np.full(n, neuron.tau),
-            r=np.full(n, neuron.tau),
+            r=np.full(n, neuron.tau / width),
             v_leak=np.zeros(n),
-            v_threshold=np.full(n, neuron.theta),
-            v_reset=np.full(n, neuron.theta - neuron.delta_theta),
-            w_in=np.full(n, neuron.tau_s),
+            v_threshold=np.full(n, neuron.theta / width),
+            v_reset=np.full(n, (neuron.theta - neuron.delta_theta) / width),
+            w_in=np.full(n, neuron.tau_s / width),
             metadata={"max_spikes": neuron.max_spikes},
         )
     nodes["output"] = nir.Output(np.array([net.weights[-1].shape[1]]))
@@ -54,12 +59,12 @@ def to_graph(net):
     return nir.NIRGraph(nodes, list(pairwise(names)))
 
 
-def write(path, net):
-    """Write a Network to a NIR file (HDF5)."""
-    nir.write(path, to_graph(net))
+def write(path, net, spike_width=None):
+    """Write a Network to a NIR file (HDF5); spike_width as in `to_graph`."""
+    nir.write(path, to_graph(net, spike_width))
 
 
-def read(path, scheme, duration, dtype=None):
+def read(path, scheme, duration, dtype=None, spike_width=None):
     """The Network of a NIR file, under a scheme and for a duration that NIR does not know.
 
     Parameters and errors as in `from_graph`; a file that is no NIR file raises GraphError too.
@@ -70,10 +75,10 @@ def read(path, scheme, duration, dtype=None):
         if isinstance(error, OSError) and error.errno is not None:
             raise  # no such file, or no permission to read it
         raise GraphError(f"{path}: not a graph that NIR reads: {error}") from None
-    return from_graph(graph, scheme, duration, dtype)
+    return from_graph(graph, scheme, duration, dtype, spike_width)
 
 
-def from_graph(graph, scheme, duration, dtype=None):
+def from_graph(graph, scheme, duration, dtype=None, spike_width=None):
     """The Network of a feed-forward NIR graph of Linear or Affine and CubaLIF nodes.
 
     Parameters
@@ -87,20 +92,23 @@ def from_graph(graph, scheme, duration, dtype=None):
         In the unit of the graph's time constants, seconds.
     dtype : float32 or float64, optional
         Of the weights; default: that of the first ones.
+    spike_width : float, optional
+        How long a spike is 1, in seconds, in the framework that wrote the graph; by default it is
+        an impulse of area one.
 
     Raises
     ------
     GraphError
         What a Network cannot represent, by the name of its node.
     """
-    layers, weights = [], None
+    layers, weights, width = [], None, _accepted_width(spike_width)
     for name, node in _chain(graph):
         if isinstance(node, (nir.Linear, nir.Affine)):
             weights = _weights(name, node, weights)
         elif isinstance(node, nir.CubaLIF):
             if weights is None:
                 raise GraphError(f"node {name!r} has no weights; accepted: a Linear node before it")
-            layers.append(_layer(name, node, weights))
+            layers.append(_layer(name, node, weights, width))
             weights = None
         elif isinstance(node, nir.LIF):
             raise GraphError(
@@ -156,7 +164,15 @@ def _weights(name, node, before):
     return weights if before is None else before @ weights
 
 
-def _layer(name, node, weights):
+def _accepted_width(spike_width):
+    """Area of a spike: its width, or one."""
+    if spike_width is None:
+        return 1.0
+    _positive("spike_width", spike_width)
+    return spike_width
+
+
+def _layer(name, node, weights, width):
     """(weights, Neuron) of a CubaLIF node and the weights before it."""
     number = {
         field: np.broadcast_to(np.asarray(getattr(node, field), np.float64), weights.shape[1:])
@@ -182,7 +198,7 @@ def _layer(name, node, weights):
             "accepted: one number"
         )
     tau_s, tau = number["tau_syn"][0], number["tau_mem"][0]
-    factor = scale * (number["w_in"] * number["r"]) / (tau_s * tau)
+    factor = scale * (number["w_in"] * number["r"] * width) / (tau_s * tau)
     cap = (
         node.metadata.get("max_spikes", MAX_SPIKES)
         if isinstance(node.metadata, dict)

@@ -218,6 +218,16 @@ def test_inputs_without_labels_or_of_a_named_data_set_are_audited(net_file, caps
     assert run(net_file, "--data", "few.npz", *GRID) == 0
 
 
+def test_a_network_of_spikes_of_a_width_is_the_same_network(net_file, capsys):
+    arguments = ["--data", "digits", "--limit", "5", *GRID]
+    assert run(net_file, *arguments) == 0
+    first = capsys.readouterr().out
+    write("wide.nir", network(), spike_width=1e-4)
+    assert run("wide.nir", *arguments, "--spike-width", "1e-4") == 0
+    again = capsys.readouterr().out.splitlines()
+    assert again[1] == first.splitlines()[1] and again[-3:] == first.splitlines()[-3:]
+
+
 def test_the_duration_reaches_a_time_constant_past_the_inputs(net_file, capsys):
     save("one.npz", lifnum.SpikeTrains.from_samples([([0.25], [3])], 4))
     assert run(net_file, "--data", "one.npz", "--methods", "euler", "--dt", "1e-3") == 0

@@ -105,6 +105,29 @@ def test_the_equations_of_cubalif_are_kept_whatever_its_parameters():
     np.testing.assert_allclose([t for t, _ in found], out.times, atol=1e-8)
 
 
+def test_spikes_of_a_width_have_its_area(tmp_path):
+    """What a framework does that steps CubaLIF with spikes of 1, here of steps of 1e-4."""
+    net, width = network(), 1e-4
+    write(tmp_path / "net.nir", net, spike_width=width)
+    nodes = nir.read(tmp_path / "net.nir").nodes
+    neuron = net.layers[0].neuron
+    first = nodes["lif_0"]
+    # an input of 1 in one step of Euler: dI = w_in h / tau_syn, then dv = r I h / tau_mem
+    np.testing.assert_allclose(first.w_in * width / first.tau_syn, 1.0, rtol=1e-15)
+    v = first.r * width / first.tau_mem
+    np.testing.assert_allclose(v / first.v_threshold, width / neuron.theta, rtol=1e-15)
+    back = read(tmp_path / "net.nir", SCHEME, DURATION, spike_width=width)
+    out, again = net.forward(spikes()), back.forward(spikes())
+    assert out.indices.tolist() == again.indices.tolist()
+    # weights and thresholds were divided by the width
+    np.testing.assert_allclose(again.times, out.times, rtol=0, atol=1e-12)
+    other = read(tmp_path / "net.nir", SCHEME, DURATION)
+    assert other.forward(spikes()).times.max() < 0.1 * out.times.max()
+    for wrong in (0.0, -1.0, np.inf, "1"):
+        with pytest.raises(ValueError, match="spike_width is"):
+            read(tmp_path / "net.nir", SCHEME, DURATION, spike_width=wrong)
+
+
 def test_two_linear_nodes_are_one_and_a_bias_of_zero_is_none():
     rng = np.random.default_rng(0)
     first, second = rng.uniform(size=(3, 2)), rng.uniform(size=(1, 3))

@@ -149,7 +149,7 @@ class Peer(NamedTuple):
 _TORCH = ("torch==2.13.0", "numpy==2.4.6")
 
 PEERS = {
-    "snntorch": Peer((*_TORCH, "snntorch==1.0.0"), "grid.py"),
+    "snntorch": Peer((*_TORCH, "snntorch==1.0.0", "nir==1.0.8", "nirtorch==2.6"), "grid.py"),
     "norse": Peer((*_TORCH, "nir==1.0.8", "nirtorch==2.6"), "grid.py", "norse==1.1.0"),
     "spikingjelly": Peer(
         (*_TORCH, "scipy==1.17.1", "matplotlib==3.11.2", "loguru==0.7.3", "tqdm==4.70.1"),
