@@ -89,8 +89,8 @@ def load(
         One of `DATASETS`, or the path of an NPZ or HDF5 file of spike trains (see `load_file`) or
         of a CSV file of numbers (see `load_table`).
     data_dir : path, optional
-        Folder that holds mnist/, fashion-mnist/ and so on; else LIFNUM_DATA, else data/. What is
-        not there is downloaded into it, where that can be.
+        Folder that holds mnist/, shd/ and so on; else LIFNUM_DATA, else data/. What is not there
+        is downloaded into it, where that can be.
     window : float
         Latest input spike, exclusive, in the unit of the time constants.
     seed : int
@@ -98,9 +98,8 @@ def load(
     limit_train, limit_test : int, optional
         Keep the first samples only.
     encoding : str or callable, optional
-        What makes spikes of values: a name of `lifnum.data.encoding.ENCODERS`, or a function
-        (values, window, seed) -> SpikeTrains of values float64 (n, n_values) from 0 to 1 and a seed
-        as NumPy takes it. By default the data set's own.
+        What makes spikes of values: a name of `lifnum.data.encoding.ENCODERS`, or a function of
+        values float64 (n, n_values) from 0 to 1, window and seed. By default the data set's own.
     label_column : str, optional
         Of a CSV file: ``label`` where there is one, else the last, by default.
 
