@@ -208,7 +208,7 @@ def test_it_runs_in_another_thread_and_with_numbers_of_numpy(digits, tmp_path):
 def test_the_command_line_does_not_go_on_with_it(trained, digits, tmp_path):
     output = tmp_path / "a.h5"
     fit(network(), digits, output, epochs=1)
-    with pytest.raises(ValueError, match="was begun by lifnum.fit"):
+    with pytest.raises(ValueError, match=r"was begun by lifnum\.fit"):
         train.main(["--resume", str(output), "--epochs", "2"])
     with pytest.raises(ValueError, match="both given"):
         train.main(["--weights-from", str(output), "--weights", "uniform:0:1", "--output",

@@ -65,10 +65,10 @@ def test_a_model_is_in_the_trace_as_data_and_comes_back_with_load(trace):
     assert len(kept) == 2 and kept[0]["equations"]["u"] == "a*(b*v - u)"
     assert [one["parameters"]["a"] for one in kept] == [0.1, 0.1]
     net = lifnum.load(trace)
-    expected = lifnum.models.izhikevich(
-        time_unit=1e-3, a=0.1, max_spikes=net.layers[0].neuron.max_spikes
-    )
-    assert [layer.neuron for layer in net.layers] == [expected] * 2
+    own = presets.PRESETS["digits-izhikevich"].neuron
+    caps = [layer.neuron.max_spikes for layer in net.layers]
+    expected = [replace(one.with_parameters(a=0.1), max_spikes=cap) for one, cap in zip(own, caps)]
+    assert [layer.neuron for layer in net.layers] == expected
     assert all((one == other).all() for one, other in zip(net.weights, weights))
 
 

@@ -58,10 +58,8 @@ def save(trace, arrays, numbers):
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     index = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
-    head = (
-        json.dumps({"kind": _KIND, "numbers": numbers, "arrays": index}, default=plain).encode()
-        + b"\n"
-    )
+    entries = {"kind": _KIND, "numbers": numbers, "arrays": index}
+    head = json.dumps(entries, default=plain).encode() + b"\n"
     older = _paths(trace)
     number = older[0][0] + 1 if older else 1
     path = Path(f"{trace}.checkpoint-{number:06d}")

@@ -188,9 +188,8 @@ def _preset(net, data, options, **given):
             raise ValueError(f"option {key!r} is unknown; accepted: {', '.join(sorted(accepted))}")
     for key, name in (("momentum", "sgd"), ("weight_decay", "adamw")):
         if key in options and given["optimizer"] != name:
-            raise ValueError(
-                f"{key} is {options[key]!r}; accepted: none but for optimizer {name!r}"
-            )
+            accepted = f"none but for optimizer {name!r}"
+            raise ValueError(f"{key} is {options[key]!r}; accepted: {accepted}")
     of_loss = {key: options.pop(key) for key in losses.loss_options() if key in options}
     neurons = [layer.neuron for layer in net.layers]
     plain = [one if isinstance(one, Neuron) else Neuron(theta=1.0) for one in neurons]
