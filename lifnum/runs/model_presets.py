@@ -78,11 +78,11 @@ ENTRIES = {
     "yinyang-hodgkin-huxley": _YINYANG
     | {
         "neuron": (models.hodgkin_huxley(time_unit=TIME_UNIT),),
-        "hidden": (60,),
-        "weights": (("normal", 3.0, 3.5), ("normal", 1.2, 1.2)),
-        "learning_rate": 0.06,
-        "lr_decay": 0.9,
-        "epochs": 10,
+        "hidden": (100,),
+        "weights": (("normal", 3.0, 3.5), ("normal", 0.8, 0.8)),
+        "learning_rate": 0.03,
+        "lr_decay": 0.86,
+        "epochs": 9,
     },
 }
 
