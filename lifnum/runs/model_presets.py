@@ -77,12 +77,18 @@ ENTRIES = {
     },
     "yinyang-hodgkin-huxley": _YINYANG
     | {
-        "neuron": (models.hodgkin_huxley(time_unit=TIME_UNIT),),
-        "hidden": (60,),
-        "weights": (("normal", 3.0, 3.5), ("normal", 1.2, 1.2)),
-        "learning_rate": 0.06,
-        "lr_decay": 0.9,
-        "epochs": 10,
+        "neuron": (
+            models.hodgkin_huxley(time_unit=TIME_UNIT, current=8.0),  # as in digits
+            models.hodgkin_huxley(time_unit=TIME_UNIT),
+        ),
+        "hidden": (80,),
+        "weights": (("normal", 1.5, 3.0), ("normal", 0.9, 0.9)),
+        "window": 0.004,
+        "duration": 0.014,
+        "learning_rate": 0.04,
+        "lr_decay": 0.84,
+        "epochs": 8,
+        "loss_options": {"tau_loss": 2e-4},
     },
 }
 
