@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta methods: stages of the field, written out for a tableau by `quiet`."""
+"""Explicit Runge-Kutta methods: stages, written out for a tableau by `kernels.general.stages`."""
 
 import numpy as np
 

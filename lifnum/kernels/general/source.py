@@ -19,6 +19,7 @@ from lifnum.kernels.general import quiet
 from lifnum.kernels.general.engine import Exponential, Series, Stages
 from lifnum.kernels.general.expansion import ALONE, expansion
 from lifnum.kernels.general.recurrences import MAX_PHI
+from lifnum.kernels.general.stages import stages
 from lifnum.neurons.equations import FUNCTIONS
 
 HEADER = """\
@@ -186,10 +187,8 @@ class Source:
             return f"x{node}"
 
         most = {}  # the highest phi of every argument
-        for node in ordered:
-            operation, *rest = graph.nodes[node]
-            if operation == "phi":
-                most[rest[1]] = max(rest[0], most.get(rest[1], 0))
+        for k, x in (graph.nodes[one][1:] for one in ordered if graph.nodes[one][0] == "phi"):
+            most[x] = max(k, most.get(x, 0))
         first = {}  # rows of phi_0, and of sines, by argument
         for node in ordered:
             operation, *rest = graph.nodes[node]
@@ -210,11 +209,10 @@ class Source:
             if operation in ("y", "phi", "sin", "cos"):
                 lines.append(f"    x{node} = at(r, {row[node]}, k)")
                 continue
-            if node in kept:
-                row[node] = n_rows
-                n_rows += 2 if operation == "tanh" else 1
+            row[node] = n_rows  # of those that are kept
             lines.append(f"    x{node} = {self._term(node, term, row)}")
             if node in kept:
+                n_rows += 2 if operation == "tanh" else 1
                 lines.append(f"    put(r, {row[node]}, k, x{node})")
         where = []
         for node in more:
@@ -344,7 +342,7 @@ def address(source, name):
 def vectors(source, model, e):
     """The module of `quiet.text` for a model and an engine, or None where vectors can not walk."""
     method = {
-        Stages: (quiet.STAGES, lambda: quiet.stages(e.n, e.v, e.a, e.b)),
+        Stages: (quiet.STAGES, lambda: stages(e.n, e.v, e.a, e.b)),
         Series: (quiet.SERIES, lambda: quiet.series(e.n, e.v, e.entries)),
         Exponential: (quiet.EXPONENTIAL, lambda: quiet.exponential(e.n, e.v)),
     }
