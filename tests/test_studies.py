@@ -166,9 +166,9 @@ def numbers(text):
 def test_numbers_of_a_page_are_those_of_its_table(name):
     rows = runner.read(ROOT / f"docs/results/{name}.csv")
     study = designs.study_of(name)
-    known = {tuple(run.key.values()) for run in study.runs()}
-    assert {tuple(row[key] for key in study.runs(1)[0].key) for row in rows} <= known
-    said = numbers((ROOT / f"docs/studies/{name}.md").read_text())
+    runs = study.runs()
+    assert len(runner.missing(runs, rows)) == len(runs) - len(rows)  # every row is of the design
+    page = (ROOT / f"docs/studies/{name}.md").read_text()
+    assert f"{len(rows)} of {len(runs)} runs" in page
     answered = {one.lstrip("+") for one in numbers("\n".join(study.answer(rows)))}
-    assert len(said) >= 5
-    assert [one for one in said if one.lstrip("+") not in answered] == []
+    assert [one for one in numbers(page) if one.lstrip("+") not in answered] == []

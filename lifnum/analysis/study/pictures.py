@@ -29,12 +29,19 @@ def draw(name, rows, path):
 
 
 def _time_constants(rows, path):
-    """Accuracy less exact's over dt / tau_s: a column a time constant, a row a kind of gradient."""
+    """Accuracy less exact's over dt / tau_s: columns are time constants, rows gradients.
+
+    Every run is a point; medians are of cells with at least two seeds. Rows without runs are left
+    out.
+    """
     found = cells(rows)
-    figure, axes = plt.subplots(3, len(THRESHOLDS), figsize=(style.WIDTH, 7.0), sharex=True,
-                                sharey="row")  # fmt: skip
-    titles = ("dense, adjusted", "dense, piggyback", "on the grid (none)")
-    for row, kind in enumerate(("adjusted", "piggyback", "none")):
+    names = {"adjusted": "dense, adjusted", "piggyback": "dense, piggyback",
+             "none": "on the grid (none)"}  # fmt: skip
+    kinds = [kind for kind in names if any(cell.ratio and _kind(cell) == kind for cell in found)]
+    size = style.WIDTH, 1.2 + 2.0 * len(kinds)
+    figure, axes = plt.subplots(len(kinds), len(THRESHOLDS), figsize=size, sharex=True,
+                                sharey="row", squeeze=False)  # fmt: skip
+    for row, kind in enumerate(kinds):
         methods = {method + str(order or "") for method, order in time_constants.METHODS[kind]}
         gradient = "piggyback" if kind == "none" else kind
         for column, tau_s in enumerate(THRESHOLDS):
@@ -47,23 +54,27 @@ def _time_constants(rows, path):
                           for ratio in RATIOS]  # fmt: skip
                 x = np.array(RATIOS) * 1.05 ** (k - (len(methods) - 1) / 2)
                 for place, points in zip(x, values, strict=True):
-                    own.scatter([place] * len(points), points, s=4, color=color, alpha=0.35,
+                    own.scatter([place] * len(points), points, s=8, color=color, alpha=0.5,
                                 linewidth=0)  # fmt: skip
                 known = [(place, np.median(points)) for place, points in zip(x, values)
-                         if len(points)]  # fmt: skip
+                         if len(points) > 1]  # fmt: skip
                 if known:
                     own.plot(*np.array(known).T, color=color, marker=marker, label=label)
             own.axhline(0.0, **style.EXACT)
             if row == 0:
                 exact = interval([one["accuracy"] for one in found.get(reference, {}).values()])
                 own.set_title(f"tau_s {1e3 * tau_s:g} ms\nexact {exact.text(form='.1f')} %")
-        difference_axis(axes[row, 0], f"{titles[row]}\naccuracy less exact's (points)")
+        difference_axis(axes[row, 0], f"{names[kind]}\naccuracy less exact's (points)")
     for own in axes[-1]:
         logarithmic(own, "x")
         own.set_xticks(RATIOS, [plain(ratio) for ratio in RATIOS])
         own.set_xlabel("dt / tau_s")
     _legend(figure, axes)
     style.save(figure, path)
+
+
+def _kind(cell):
+    return "none" if cell.interpolation == "none" else cell.gradient
 
 
 def _spike_budget(rows, path):

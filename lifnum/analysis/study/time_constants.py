@@ -182,6 +182,12 @@ def answer(rows):
                 f"{pair[0].text}{less:<12}{_signed(one.difference):>16} "
                 f"median {np.median(own):+.2f}  p {one.p:.2g}  {verdict}"
             )
+    lines.append("mean sub-interval of the hidden layer over tau_s, Euler with adjusted:")
+    for tau_s in THRESHOLDS:
+        places = [(ratio, found.get(Cell(tau_s, "euler", ratio), {})) for ratio in RATIOS]
+        steps = [f"{np.mean([row['hidden_step'] for row in own.values()]) / tau_s:.2f} at {ratio:g}"
+                 for ratio, own in places if own]  # fmt: skip
+        lines.append(f"{1e3 * tau_s:5g}  {', '.join(steps)}")
     chords = [differences(found, Cell(tau_s, "euler", FLOOR, "linear"), Cell(tau_s, "euler", FLOOR))
               for tau_s in THRESHOLDS]  # fmt: skip
     lines.append("noise floor, chords of Euler less its dense output (points):")
