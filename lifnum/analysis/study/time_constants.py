@@ -150,16 +150,9 @@ def _signed(difference):
     return difference.text(form="+.2f").replace("± +", "± ")
 
 
-def answer(rows):
-    """The numbers of the study's page, as lines of text."""
-    found = cells(rows)
-    seeds = sorted({seed for own in found.values() for seed in own})
-    failed = sum(row["failed"] for own in found.values() for row in own.values())
-    lines = [f"{len(rows)} runs, seeds {', '.join(map(str, seeds))}; {failed:g} not finite"]
-    for tau_s in THRESHOLDS:
-        own = found.get(Cell(tau_s, "exact", 0.0), {})
-        mean = paired.interval([row["accuracy"] for row in own.values()])
-        lines.append(f"exact at tau_s {1e3 * tau_s:g} ms: {mean.text()} %")
+def _test_lines(found):
+    """Every pair of every family: its difference, corrected p and verdict."""
+    lines = []
     made = families(found)
     tests = [(name, pairs, "accuracy") for name, pairs in made.items()]
     tests.append(("adjusted less exact", made["adjusted less exact"], "hidden_spikes"))
@@ -182,6 +175,20 @@ def answer(rows):
                 f"{pair[0].text}{less:<12}{_signed(one.difference):>16} "
                 f"median {np.median(own):+.2f}  p {one.p:.2g}  {verdict}"
             )
+    return lines
+
+
+def answer(rows):
+    """The numbers of the study's page, as lines of text."""
+    found = cells(rows)
+    seeds = sorted({seed for own in found.values() for seed in own})
+    failed = sum(row["failed"] for own in found.values() for row in own.values())
+    lines = [f"{len(rows)} runs, seeds {', '.join(map(str, seeds))}; {failed:g} not finite"]
+    for tau_s in THRESHOLDS:
+        own = found.get(Cell(tau_s, "exact", 0.0), {})
+        mean = paired.interval([row["accuracy"] for row in own.values()])
+        lines.append(f"exact at tau_s {1e3 * tau_s:g} ms: {mean.text()} %")
+    lines += _test_lines(found)
     lines.append("mean sub-interval of the hidden layer over tau_s, Euler with adjusted:")
     for tau_s in THRESHOLDS:
         places = [(ratio, found.get(Cell(tau_s, "euler", ratio), {})) for ratio in RATIOS]
