@@ -91,6 +91,16 @@ def test_a_function_is_a_loss(trained, digits, tmp_path):
     assert_equal_weights(net, trained[0])
 
 
+def test_a_loss_of_ours_is_in_the_trace_by_its_name(digits, tmp_path):
+    net, other = network(), network()
+    fit(net, digits, tmp_path / "a.h5", loss=SpikeCount(target_true=9.0, target_false=2.0))
+    fit(other, digits, tmp_path / "b.h5", target_true=9.0, target_false=2.0)
+    assert_equal_weights(net, other)
+    with Trace(tmp_path / "a.h5") as trace:
+        preset = trace.config["preset"]
+    assert (preset["loss"], preset["target_true"], preset["target_false"]) == ("spike-count", 9, 2)
+
+
 def test_arrays_are_data(trained, digits, tmp_path):
     net = network()
     data = digits.train, digits.train_labels.tolist(), digits.test, digits.test_labels
@@ -226,6 +236,7 @@ def test_a_schedule_gives_the_rate_of_each_epoch(digits, tmp_path):
     "options, text",
     [
         ({"loss": 3}, "loss is 3"),
+        ({"loss": SpikeCount}, "loss is the class SpikeCount"),
         ({"loss": "square"}, "loss is 'square'"),
         ({"loss": "own"}, "loss is 'own'"),
         ({"weight_decay": 0.1}, "weight_decay is 0.1; accepted: none but for optimizer 'adamw'"),

@@ -1,12 +1,11 @@
 """Encoders by which neurons spike once at most, at the time of their value's level."""
 
 import math
-import numbers
 
 import numpy as np
-from numba import prange
 
-from lifnum.compiler import parallel_kernel
+from lifnum.data.sorting import counting_sort
+from lifnum.errors import _positive
 from lifnum.spikes import SpikeTrains
 
 
@@ -45,12 +44,6 @@ def threshold(images, p_max=None):
     return _sorted_by_level((values > p_max / 2).astype(np.uint8)[levels], np.zeros(2), 1)
 
 
-def _positive(name, value):
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0.0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
-
-
 def checked(images, p_max):
     """(array, p_max): numbers from 0 to p_max, which by default is 255 for uint8, else 1."""
     images = np.asarray(images)
@@ -87,25 +80,5 @@ def _sorted_by_level(levels, times, lowest):
     offsets = np.zeros(len(levels) + 1, np.int64)
     np.cumsum(np.count_nonzero(levels >= lowest, axis=1), out=offsets[1:])
     new_times, new_indices = np.empty(offsets[-1]), np.empty(offsets[-1], np.int32)
-    _counting_sort(levels, times, lowest, offsets, new_times, new_indices)
+    counting_sort(levels, times, lowest, offsets, new_times, new_indices)
     return SpikeTrains._trusted(new_times, new_indices, offsets, levels.shape[1])
-
-
-@parallel_kernel
-def _counting_sort(levels, times, lowest, offsets, new_times, new_indices):
-    for sample in prange(len(levels)):
-        place = np.zeros(len(times), np.int64)
-        for level in levels[sample]:
-            if level >= lowest:
-                place[level] += 1
-        to = offsets[sample]
-        for level in range(len(times) - 1, lowest - 1, -1):
-            n = place[level]
-            place[level] = to
-            to += n
-        for pixel in range(levels.shape[1]):
-            level = levels[sample, pixel]
-            if level >= lowest:
-                to = place[level]
-                place[level] += 1
-                new_times[to], new_indices[to] = times[level], pixel

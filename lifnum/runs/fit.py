@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ def fit(
         After a checkpoint: resume goes on.
     """
     data = _dataset(data, net, seed)
+    loss = _by_name(loss, net, options)
     if isinstance(loss, str) and loss not in losses.LOSSES:
         raise ValueError(f"loss is {loss!r}; accepted: {', '.join(losses.LOSSES)}, or a function")
     named = loss if isinstance(loss, str) else losses.OWN
@@ -141,6 +143,19 @@ def fit(
             raise KeyboardInterrupt(f"resume=True and output={str(output)!r} go on") from None
     with Trace(output) as trace:
         return Fit(output, dict(trace.epochs), trainer.best_weights)
+
+
+def _by_name(loss, net, options):
+    """The name of a loss of ours, its options among the others; anything else as it is."""
+    for name, kind in losses.LOSSES.items():
+        more = {one.name for one in fields(kind)} - options_of(kind).keys()
+        same = all(getattr(loss, key, None) == getattr(net, key, None) for key in more)
+        if type(loss) is kind and same:
+            options.update((key, getattr(loss, key)) for key in options_of(kind))
+            return name
+    if isinstance(loss, type):
+        raise ValueError(f"loss is the class {loss.__name__}; accepted: one of its objects")
+    return loss
 
 
 def _dataset(data, net, seed):
