@@ -11,6 +11,7 @@ from lifnum.analysis.study import cells, decimals
 from lifnum.analysis.study.cells import number, table
 from lifnum.analysis.study.distances import victor_purpura
 from lifnum.analysis.study.runner import Run
+from lifnum.errors import SimulationError
 from lifnum.neurons import models
 from lifnum.scheme import Scheme
 
@@ -82,7 +83,10 @@ def execute(config):
     """`MEASURES` of (cell, input, scheme, duration)."""
     cell, given, scheme, duration = config
     model, true = model_of(cell, given), reference(cell, given, duration)
-    found = cells.simulate(model, scheme, float(duration))
+    try:
+        found = cells.simulate(model, scheme, float(duration))
+    except SimulationError:
+        return dict.fromkeys(MEASURES, np.nan)
     spikes = found.spikes
     n = min(len(spikes), len(true))
     delay = spikes[:n] - true[:n]
@@ -99,7 +103,10 @@ def execute(config):
 def seconds(config):
     """Of a cell and second."""
     cell, given, scheme, duration = config
-    return 1e3 * cells.seconds(model_of(cell, given), scheme, float(duration), N_TIMED)
+    try:
+        return 1e3 * cells.seconds(model_of(cell, given), scheme, float(duration), N_TIMED)
+    except SimulationError:
+        return np.nan
 
 
 def line(delay):
@@ -171,7 +178,8 @@ def contest(rows, method, interpolation, price):
         own = [float(one["distance_4000"]) for one in
                select(rows, method=method, interpolation=interpolation, cell=row["cell"],
                       input=row["input"]) if float(one[price]) <= float(row[price])]  # fmt: skip
-        if own:
+        own = [one for one in own if np.isfinite(one)]
+        if own and np.isfinite(float(row["distance_4000"])):
             gain = float(row["distance_4000"]) - min(own)
             total, wins, losses = total + 1, wins + (gain > MARGIN), losses + (gain < -MARGIN)
     return wins, losses, total
@@ -179,7 +187,8 @@ def contest(rows, method, interpolation, price):
 
 def answer(rows):
     """The numbers of the study's page, as lines of text."""
-    lines = [f"{len(rows)} runs"]
+    failed = [row for row in rows if row["spikes"] == "nan"]
+    lines = [f"{len(rows)} of {len(runs())} runs, {len(failed)} of them beyond all numbers"]
     for interpolation in INTERPOLATIONS:
         found = []
         for name in NAMES:
