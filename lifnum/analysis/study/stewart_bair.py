@@ -302,7 +302,7 @@ def stored_lines(rows):
         per_cell = 1e6 * one.seconds / CELLS[one.cell].n_neurons
         timed = ps[0] if one.method == "ps-absolute" and ps else ours
         lines.append([
-            one.cell, one.method, f"{one.setting:g}", f"{one.error:.1e}",
+            one.cell, one.method, number(one.setting), number(one.error),
             number(ours["v_error"]), beside, f"{one.order:g}" if one.order else "-",
             number(ours["order"]) if one.order else "-", number(per_cell),
             number(1e6 * float(timed["seconds"])),
@@ -324,7 +324,7 @@ def price_lines(rows, price):
                 own = select(rows, cell=name, current=f"{current:g}")
                 found = [cheapest(select(own, method=method), "v_error", level, price)
                          for method in ("rk4", "ps", "DOP853")]  # fmt: skip
-                lines.append([name, f"{current:g}", f"{level:.0e}".replace("-0", "-"),
+                lines.append([name, f"{current:g}", number(level, 1),
                               *(number(PRICES[price] * one) for one in found)])  # fmt: skip
     return table(["cell", "pA", "error (mV)", "rk4", "ps", "DOP853"], lines)
 
