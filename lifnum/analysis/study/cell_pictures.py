@@ -3,7 +3,6 @@
 import numpy as np
 
 from lifnum.analysis import style
-from lifnum.analysis.axes import logarithmic
 from lifnum.analysis.study import de_alteriis_oddo, stewart_bair
 from lifnum.analysis.study.stewart_bair import select
 from lifnum.analysis.style import plt
@@ -53,7 +52,7 @@ def stewart_bair_figure(rows, path):
         own[1].set_ylabel("error of spike times (ms)")
         own[2].set_ylabel("error of v (mV)")
         for axis, unit in zip(own, ("operations", "operations", "us")):
-            axis.set(xscale="log", yscale="log", xlabel=f"{unit} a cell and second")
+            axis.set(xscale="log", yscale="log", xlabel=f"{unit}\na cell and second")
     _legend(figure, axes)
     style.save(figure, path)
 
@@ -75,12 +74,12 @@ def de_alteriis_oddo_figure(rows, path):
                 axis.plot(*pooled, **looks)
         own[0].set(yscale="log", ylabel=f"{'on the grid' if kind == 'none' else kind}\nslope of "
                    "the delay,\nregular-spiking (ms a spike)")  # fmt: skip
-        logarithmic(own[0], "x")
+        own[0].set(xscale="log", xticks=(0.01, 0.1, 1), xticklabels=("0.01", "0.1", "1"))
         for axis, given in zip(own[1:], ("constant", "sine")):
             axis.set(xscale="log", yscale="log", ylabel=f"distance a spike, {given}")
     axes[1, 0].set_xlabel("dt (ms)")
     for axis in axes[1, 1:]:
-        axis.set_xlabel("operations a cell and second")
+        axis.set_xlabel("operations\na cell and second")
     _legend(figure, axes)
     style.save(figure, path)
 
