@@ -227,7 +227,31 @@ def test_numbers_in_the_words_of_an_answer_are_of_its_table_or_design(name):
     words = re.sub(r"\(\.\./[^)]*\)|`[^`]*`", "", words)  # links and code
 
     def numbers(text):
-        return set(re.findall(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e-?\d+)?(?![\w])", text))
+        return set(re.findall(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\w)", text))
 
     known = numbers("\n".join(designs.study_of(name).answer(rows_of(name)))) | numbers(design)
     assert numbers(words) - known == set()
+
+
+def test_the_cells_spike_as_often_as_the_page_of_stewart_and_bair_says():
+    rows = rows_of("stewart-bair")
+    for cell, current, n in (("izhikevich", "21", 1), ("izhikevich", "30", 10),
+                             ("traub-miles", "20", 3), ("traub-miles", "52", 14)):  # fmt: skip
+        own = sb.select(rows, cell=cell, current=current, method="rk4")
+        assert own and {float(row["spikes"]) for row in own} == {n}
+    assert "3 and 14 times" in page("stewart-bair")
+
+
+def test_findings_on_single_cells_are_those_of_their_studies():
+    text = " ".join((ROOT / "docs/findings.md").read_text().split())
+    rows = rows_of("stewart-bair")
+    wins = [sb.verdict(rows, *pair) for pair in
+            (("rk4", "operations"), ("rk4", "seconds"), ("DOP853", "operations"))]  # fmt: skip
+    for n, total in wins:
+        assert f"{n} of {total}" in text
+    assert "{} of {} stored errors and {} of {} mean orders".format(*sb.reproduced(rows)) in text
+    rows = rows_of("de-alteriis-oddo")
+    for interpolation in dao.INTERPOLATIONS:
+        for method in ("euler", "rk2"):
+            wins, losses, _ = dao.contest(rows, method, interpolation, "operations")
+            assert f"{wins} : {losses}" in text

@@ -13,12 +13,15 @@ _LOOKS = {
     "ps": ("ps, tolerance", "#0072B2", "o"),
     "ps-absolute": ("ps, their rule", "#56B4E9", "+"),
     "DOP853": ("DOP853", "#009E73", "^"),
-    "Bulirsch-Stoer": ("Bulirsch-Stoer", "#E69F00", "D"),
+    "Bulirsch-Stoer": ("", "#E69F00", "D"),
     "euler": ("Euler", "#D55E00", "o"),
     "rk2": ("rk2", "#E69F00", "s"),
     "ps4": ("order 4", "#009E73", "^"),
     "ps8": ("order 8", "#0072B2", "v"),
 }
+
+
+_STORED = {"rk4": "stored in 2009", "Bulirsch-Stoer": "Bulirsch-Stoer, stored"}
 
 
 def _column(rows, name):
@@ -47,7 +50,7 @@ def stewart_bair_figure(rows, path):
                 method = "ps" if one.method == "ps-absolute" else one.method
                 own[2].plot(1e6 * one.seconds / cell.n_neurons, one.error, marker="*", markersize=8,
                             linestyle="none", color=_LOOKS[method][1],
-                            label="stored in 2009" if method == "rk4" else None)  # fmt: skip
+                            label=_STORED.get(method))  # fmt: skip
         own[0].set_ylabel(f"{name}\nerror of v (mV)")
         own[1].set_ylabel("error of spike times (ms)")
         own[2].set_ylabel("error of v (mV)")

@@ -145,6 +145,33 @@ def delays(rows, method, interpolation):
     return len(own), positive, linear
 
 
+def early_lines(rows):
+    """Which runs with constant input and dt up to 1/2 ms have delays that are not positive."""
+    lines = []
+    for interpolation in INTERPOLATIONS:
+        for name in NAMES:
+            own = [row for row in select(rows, method=name, interpolation=interpolation,
+                                         input="constant")
+                   if float(row["dt"]) <= 0.5 and float(row["positive"]) < 1.0]  # fmt: skip
+            if own:
+                where = " and ".join(dict.fromkeys(row["cell"] for row in own))
+                most = max(abs(float(row["delay"])) for row in own)
+                lines.append(f"{interpolation}, {name}: {len(own)} runs with delays not all "
+                             f"positive, {where}, the last up to {number(most)} ms")  # fmt: skip
+    return lines
+
+
+def overflow_lines(rows):
+    """How many runs of each method and step overflowed."""
+    found = {}
+    for row in rows:
+        if row["spikes"] == "nan":
+            key = row["interpolation"], row["method"], row["dt"]
+            found[key] = found.get(key, 0) + 1
+    return [f"{kind}, {method}, dt {dt} ms: {n} runs beyond all numbers"
+            for (kind, method, dt), n in found.items()]  # fmt: skip
+
+
 def longest(rows, end):
     """The largest dt that is good, with all smaller ones; 0 where none is."""
     best = 0.0
@@ -213,7 +240,7 @@ def answer(rows):
     head = ["spike times", "method", "wins, operations", "losses", "of", "wins, seconds", "losses",
             "of"]  # fmt: skip
     lines += ["against rk4 at no higher cost", *table(head, found), ""]
-    return [*lines, *example_lines(rows)]
+    return [*lines, *example_lines(rows), *early_lines(rows), *overflow_lines(rows)]
 
 
 def example_lines(rows):

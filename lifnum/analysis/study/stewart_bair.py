@@ -26,6 +26,8 @@ LEAST = 1e-15  # tolerance in place of those that there are no digits for
 
 LEVELS = (1e-3, 1e-6, 1e-9)  # mV
 
+ROUNDING = 1e-11  # mV, an error below which rounding decides
+
 LONG = 2e-4  # ms, dt of rk4 below which a run takes minutes
 
 PEAK = 10.0  # mV, a term of v beyond which their step is left to another method
@@ -312,6 +314,21 @@ def stored_lines(rows):
     return table(head, lines)
 
 
+def reproduced(rows):
+    """(errors reproduced, errors, mean orders reproduced, mean orders) of those they stored."""
+    found = []
+    for one in STORED:
+        own = select(rows, cell=one.cell, current=f"{CELLS[one.cell].currents[1]:g}",
+                     method=one.method, setting=f"{one.setting:.9g}")  # fmt: skip
+        for row in own:
+            ratio = float(row["v_error"]) / one.error
+            near = 0.2 < ratio < 5.0 if one.error < ROUNDING else abs(ratio - 1.0) <= 0.1
+            order = abs(float(row["order"]) - one.order) <= 0.1 if one.order else None
+            found.append((near, order))
+    orders = [order for _, order in found if order is not None]
+    return sum(near for near, _ in found), len(found), sum(orders), len(orders)
+
+
 PRICES = {"operations": 1.0, "seconds": 1e6}  # in thousands of operations, us
 
 
@@ -350,6 +367,8 @@ def answer(rows):
     for price, unit in (("operations", "operations a cell and second"),
                         ("seconds", "us a cell and second")):  # fmt: skip
         lines += [unit, *price_lines(rows, price), ""]
+    errors, n, orders, m = reproduced(rows)
+    lines.append(f"reproduced: {errors} of {n} errors, {orders} of {m} mean orders")
     for other, price in (("rk4", "operations"), ("rk4", "seconds"), ("DOP853", "operations")):
         wins, total = verdict(rows, other, price)
         lines.append(f"ps is cheaper than {other} in {price}: {wins} of {total}")
@@ -357,6 +376,9 @@ def answer(rows):
         for current in cell.currents:
             own = select(rows, cell=name, current=f"{current:g}")
             lines += [f"{name} at {current:g} pA: {text}" for text in spread_lines(own)]
+    ratios = [float(row["spike_error"]) / float(row["v_error"]) for row in rows]
+    low, high = np.nanmin(ratios), np.nanmax(ratios)
+    lines.append(f"errors of spike times (ms) over those of v (mV): {number(low)} to {number(high)}")
     return lines
 
 
@@ -366,6 +388,8 @@ def spread_lines(rows):
     for method in ("rk4", "ps", "ps-absolute", "DOP853"):
         own = select(rows, method=method)
         if own:
+            spikes = sorted({int(float(row["spikes"])) for row in own})
+            lines.append(f"{method}: spikes {', '.join(map(str, spikes))}")
             least = min(own, key=lambda row: float(row["v_error"]))
             orders = [float(row["order"]) for row in own]
             lines.append(
