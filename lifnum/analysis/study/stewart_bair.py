@@ -378,7 +378,9 @@ def answer(rows):
             lines += [f"{name} at {current:g} pA: {text}" for text in spread_lines(own)]
     ratios = [float(row["spike_error"]) / float(row["v_error"]) for row in rows]
     low, high = np.nanmin(ratios), np.nanmax(ratios)
-    lines.append(f"errors of spike times (ms) over those of v (mV): {number(low)} to {number(high)}")
+    lines.append(
+        f"errors of spike times (ms) over those of v (mV): {number(low)} to {number(high)}"
+    )
     return lines
 
 
