@@ -221,10 +221,11 @@ def answer(rows):
         for name in NAMES:
             n, positive, linear = delays(rows, name, interpolation)
             made = limits(rows, name, interpolation)
-            medians = (np.median([values[k] for values in made.values()]) for k in range(len(ENDS)))
+            columns = zip(*made.values(), strict=True) if made else [[np.nan]] * len(ENDS)
+            medians = map(np.median, columns)
             found.append([name, f"{positive} of {n}", f"{linear} of {n}",
                           f"{sum(map(falls, made.values()))} of {len(made)}",
-                          *(number(one, 3) if made else "-" for one in medians)])  # fmt: skip
+                          *(number(one, 3) for one in medians)])  # fmt: skip
         lines += [f"spike times: {interpolation}", *table(
             ["method", "all delays positive", "linear", "limit falls with duration",
              *(f"longest step (ms), {1e-3 * end:g} s" for end in ENDS)], found), ""]  # fmt: skip
