@@ -55,7 +55,8 @@ def stewart_bair_figure(rows, path):
         own[1].set_ylabel("error of spike times (ms)")
         own[2].set_ylabel("error of v (mV)")
         for axis, unit in zip(own, ("operations", "operations", "us")):
-            axis.set(xscale="log", yscale="log", xlabel=f"{unit}\na cell and second")
+            _log(axis)
+            axis.set_xlabel(f"{unit}\na cell and second")
     _legend(figure, axes)
     style.save(figure, path)
 
@@ -75,11 +76,13 @@ def de_alteriis_oddo_figure(rows, path):
             for axis, given in zip(own[1:], ("constant", "sine")):
                 pooled = _pooled(select(rows, method=method, interpolation=kind, input=given))
                 axis.plot(*pooled, **looks)
-        own[0].set(yscale="log", ylabel=f"{'on the grid' if kind == 'none' else kind}\nslope of "
+        own[0].set(ylabel=f"{'on the grid' if kind == 'none' else kind}\nslope of "
                    "the delay,\nregular-spiking (ms a spike)")  # fmt: skip
-        own[0].set(xscale="log", xticks=(0.01, 0.1, 1), xticklabels=("0.01", "0.1", "1"))
+        _log(own[0])
+        own[0].set(xticks=(0.01, 0.1, 1), xticklabels=("0.01", "0.1", "1"))
         for axis, given in zip(own[1:], ("constant", "sine")):
-            axis.set(xscale="log", yscale="log", ylabel=f"distance a spike, {given}")
+            _log(axis)
+            axis.set_ylabel(f"distance a spike, {given}")
     axes[1, 0].set_xlabel("dt (ms)")
     for axis in axes[1, 1:]:
         axis.set_xlabel("operations\na cell and second")
@@ -95,6 +98,12 @@ def _pooled(rows):
         found.setdefault(float(row["dt"]), []).append(values)
     logs = [np.log(found[dt]).mean(axis=0) for dt in sorted(found)]
     return np.exp(np.array(logs).reshape(-1, 2)).T
+
+
+def _log(axis):
+    """Logarithmic axes, where there is something to show on them."""
+    if any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
+        axis.set(xscale="log", yscale="log")
 
 
 def _legend(figure, axes):
