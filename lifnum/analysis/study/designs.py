@@ -8,16 +8,31 @@ from lifnum.analysis.options import output
 from lifnum.analysis.study import runner
 from lifnum.fields import positive
 
-# name -> module with SEEDS, runs(seeds, small), answer(rows); its figure is in pictures
+# name -> module with SEEDS, runs(seeds, small), answer(rows); where nothing is trained SEEDS is
+# None, and the module has MEASURES, execute(config) and seconds(config) too; figures: pictures
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
+    "stewart-bair": "lifnum.analysis.study.stewart_bair",
+    "de-alteriis-oddo": "lifnum.analysis.study.de_alteriis_oddo",
 }
 
 
 def study_of(name):
     """The module of a study."""
     return importlib.import_module(DESIGNS[name])
+
+
+def how(study):
+    """What `runner` needs to know of a study that trains nothing."""
+    if study.SEEDS is not None:
+        return {}
+    return {"execute": study.execute, "measures": study.MEASURES}
+
+
+def rows_of(study, path):
+    """Rows of the study's table."""
+    return runner.read(path, how(study).get("measures", runner.MEASURES))
 
 
 def parser(name):
@@ -32,12 +47,14 @@ def parser(name):
     p.add_argument("--figure", type=output(".png", ".pdf", ".svg"), metavar="FILE",
                    help="draw it there")  # fmt: skip
     p.add_argument("--seeds", type=positive(int), metavar="N",
-                   help="of each run, from 0 (default: those of the design)")  # fmt: skip
+                   help="of runs that train, from 0 (default: those of the design)")  # fmt: skip
     p.add_argument("--workers", type=positive(int), default=1, metavar="N",
                    help="runs at once, of one thread each (default: 1)")  # fmt: skip
     p.add_argument("--no-runs", action="store_true", help="answer from the table as it is")
+    p.add_argument("--no-times", action="store_true",
+                   help="of single cells: measure no seconds, for a machine in use")  # fmt: skip
     p.add_argument("--small", action="store_true",
-                   help="two seeds of a corner of the design, on 60 samples, which answer nothing; "
+                   help="two seeds of a corner of the design, cut short, which answer nothing; "
                    f"default of --results: runs/{name}-small.csv")  # fmt: skip
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
@@ -58,8 +75,11 @@ def main(name, argv):
         path = Path(f"runs/{name}-small.csv" if args.small else f"docs/results/{name}.csv")
     if not args.no_runs:
         seeds = args.seeds or (2 if args.small else study.SEEDS)
-        runner.run_all(study.runs(seeds, args.small), path, args.workers, args.quiet)
-    rows = runner.read(path)
+        runs = study.runs(seeds, args.small)
+        runner.run_all(runs, path, args.workers, args.quiet, **how(study))
+        if study.SEEDS is None and not args.no_times:
+            runner.time_all(runs, path, study.seconds, study.MEASURES)
+    rows = rows_of(study, path)
     if not rows:
         raise ValueError(f"{path}: has no runs; accepted with --no-runs: a table that has some")
     print("\n".join(study.answer(rows)))

@@ -27,10 +27,10 @@ load_data = functools.lru_cache(maxsize=16)(datasets.load)
 
 
 class Run(NamedTuple):
-    """One run: the columns that name it in the table, as text, and what is trained."""
+    """One run: the columns that name it in the table, as text, and what `execute` takes."""
 
     key: dict
-    config: Configuration
+    config: Configuration | tuple
 
 
 def key_of(config, **more):
@@ -78,7 +78,7 @@ def execute(config):
     return dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
 
 
-def read(path):
+def read(path, measures=MEASURES):
     """Rows of a table, a list of dicts of text; empty where there is no file.
 
     A last line without an end, of a process that was killed, is no row.
@@ -94,7 +94,7 @@ def read(path):
     head, end, _ = path.read_text().rpartition("\n")
     rows = list(csv.DictReader((head + end).splitlines()))
     for line, row in enumerate(rows, 2):
-        if None in row or None in row.values() or not set(MEASURES) <= row.keys():
+        if None in row or None in row.values() or not set(measures) <= row.keys():
             accepted = "a table that a study of lifnum.analysis.study wrote"
             raise ValueError(f"{path}: line {line} is not of its columns; accepted: {accepted}")
     return rows
@@ -106,17 +106,19 @@ def missing(runs, rows):
     return [run for run in runs if tuple(run.key.values()) not in done]
 
 
-def run_all(runs, path, workers=1, quiet=False):
+def run_all(runs, path, workers=1, quiet=False, execute=execute, measures=MEASURES):
     """Run what the table at `path` lacks, and add a row for each when it is there.
+
+    execute: from a run's `config` to a dict of the measures; of networks that are trained, here.
 
     Raises
     ------
     ValueError
         The file is no table of these runs' columns.
     """
-    path, rows = Path(path), read(path)
+    path, rows = Path(path), read(path, measures)
     todo = missing(runs, rows)
-    columns = [*runs[0].key, *MEASURES]
+    columns = [*runs[0].key, *measures]
     if rows and list(rows[0]) != columns:
         raise ValueError(f"{path}: columns {', '.join(rows[0])}; accepted: {', '.join(columns)}")
     if not todo:
@@ -129,20 +131,45 @@ def run_all(runs, path, workers=1, quiet=False):
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if not file.tell():
             writer.writeheader()
-        finished = _one_by_one(todo) if workers == 1 else _in_workers(todo, workers, stack)
+        finished = (
+            _one_by_one(todo, execute)
+            if workers == 1
+            else _in_workers(todo, execute, workers, stack)
+        )
         bar = tqdm(finished, total=len(todo), unit="run", disable=True if quiet else None)
-        for run, measures in bar:
-            values = {name: f"{value:.6g}" for name, value in measures.items()}
+        for run, found in bar:
+            values = {name: f"{value:.6g}" for name, value in found.items()}
             writer.writerow(run.key | values)
             file.flush()
 
 
-def _one_by_one(runs):
+def time_all(runs, path, seconds, measures):
+    """Measure the seconds that rows of the table at `path` lack (NaN), and write them into it.
+
+    seconds: from a run's `config` to a number. To be run alone on the machine.
+    """
+    path, rows = Path(path), read(path, measures)
+    by_key = {tuple(run.key.values()): run for run in runs}
+    for row in rows:
+        run = by_key.get(tuple(row[name] for name in runs[0].key))
+        if run is None or row["seconds"] != "nan":
+            continue
+        row["seconds"] = f"{seconds(run.config):.6g}"
+        if row["seconds"] != "nan":
+            part = path.with_suffix(".part")
+            with open(part, "w") as file:
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+            part.replace(path)
+
+
+def _one_by_one(runs, execute):
     for run in runs:
         yield run, execute(run.config)
 
 
-def _in_workers(runs, workers, stack):
+def _in_workers(runs, execute, workers, stack):
     """(run, measures) as they come, of processes of one thread each; none outlives the stack."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, numba.set_num_threads, (1,))
