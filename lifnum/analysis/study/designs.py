@@ -14,6 +14,7 @@ DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
     "gradient-noise": "lifnum.analysis.study.gradient_noise",
+    "cost": "lifnum.analysis.study.cost",
 }
 
 
