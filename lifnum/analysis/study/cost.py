@@ -24,6 +24,8 @@ STEPS = (0.001, 0.01)  # dt of the LIF network (s)
 
 ORDERS = tuple(range(1, 33))
 
+BATCHES, PASSES = 5, 4  # of every scheme in a repetition
+
 EPOCH_ORDERS = (1, 5, 32)
 
 STAGES = ("euler", "rk2", "rk4", "exponential-euler")
@@ -91,12 +93,16 @@ def _steps(piece):
     """Seconds a training step of every order, on equal weights and batches."""
     orders = (1, 2) if piece.small else ORDERS
     schemes = [Scheme()] + [Scheme("ps", order, dt) for dt in STEPS for order in orders]
+    # in an order of its own, and several times, for the machine drifts within a repetition
+    np.random.default_rng(piece.repetition).shuffle(schemes)
     options = ["--dataset", "digits" if piece.small else "mnist"]
     named = [(one, {"method": one.method, "order": one.order, "dt": one.dt}) for one in schemes]
-    measure = turn_of_schemes(options, named, 2 if piece.small else 20)
+    measure = turn_of_schemes(options, named, 2 if piece.small else BATCHES)
     measure()
-    return [{"method": name_of(one), "dt": one.dt or 0.0, "seconds": seconds}
-            for one, seconds in measure().items()]  # fmt: skip
+    passes = [measure() for _ in range(1 if piece.small else PASSES)]
+    return [{"method": name_of(one), "dt": one.dt or 0.0,
+             "seconds": np.mean([seconds[one] for seconds in passes])}
+            for one in schemes]  # fmt: skip
 
 
 def _epochs(piece):
@@ -227,13 +233,13 @@ def fastest(found, error):
     return [able[k] for k in seconds.argmin(axis=0)]
 
 
-def _lif_lines(found, what):
-    """Seconds of every order, and its ratio to order 1 in the same turn."""
+def _lif_lines(found, scale, unit):
+    """Time of every order, in a unit of which a second has `scale`, and over that of order 1."""
     lines = []
     for method, dt in sorted(found, key=lambda key: (key[1], int(key[0][2:] or 0)
                                                      if key[0] != "exact" else 0)):  # fmt: skip
-        seconds = 1e3 * over_turns(found, (method, dt))
-        line = f"{1e3 * dt:5g} ms {method:<6} {text(seconds)} ms {what}"
+        seconds = over_turns(found, (method, dt))
+        line = f"{1e3 * dt:5g} ms {method:<6} {text(scale * seconds)} {unit}"
         if method != "exact":
             ratios = over_turns(found, (method, dt), other=("ps1", dt))
             sides = {-1.0, 1.0} & set(np.sign(ratios - 1.0))
@@ -272,10 +278,10 @@ def answer(rows):
     for part in dict.fromkeys(row["part"] for row in rows):
         found = cells(rows, part)
         lines.append(f"{part}:")
-        lif = part in ("step", "epoch")
-        lines += (
-            _lif_lines(found, f"a{'n' * (part == 'epoch')} {part}")
-            if lif
-            else _model_lines(found, part)
-        )
+        if part in MODELS:
+            lines += _model_lines(found, part)
+        else:
+            lines += _lif_lines(
+                found, *{"step": (1e3, "ms a step"), "epoch": (1.0, "s an epoch")}[part]
+            )
     return lines

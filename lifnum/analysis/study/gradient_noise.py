@@ -33,6 +33,9 @@ CHOICES = {"numerical-slope": slopes.numerical, "clipped": slopes.clipped}
 
 LAYERS = ("hidden", "output")
 
+# relative error below which sums in float64 say nothing of its parts
+RESOLVED = 1e-6
+
 OUTLIER = 10.0  # norm of a unit's gradient over that of exact, from which it is left out
 
 SLOPE_SAMPLES = 500  # whose spikes tell the tail of 1/v
@@ -261,6 +264,14 @@ GRADIENTS = tuple((method + str(order or ""), how, name)
                   for (method, order, how), names in ASKED for name in names)  # fmt: skip
 
 
+def origins(found):
+    """{n: samples of the run that its numbers are taken from}: the run of the smallest units."""
+    origin = {}
+    for samples, *_, n in sorted(found):
+        origin.setdefault(n, samples)
+    return origin
+
+
 def tail_family(found, samples):
     """{(dt, gradient, layer): `Comparison`}: tail indices less exact's over networks, by Holm."""
     keys = [(dt, gradient, layer) for layer in LAYERS for dt in STEPS for gradient in GRADIENTS
@@ -281,14 +292,22 @@ def _lines(found, samples, dt, layer, n):
 
         if not len(ratios := values(found, samples, dt, gradient, layer, n, "norm_ratio")):
             continue
-        spread = f"{np.median(ratios):.3g} ({ratios.min():.3g} to {ratios.max():.3g})"
+        error = values(found, samples, dt, gradient, layer, n, "error")
+        share = text("bias_share") if error.min() > RESOLVED else "-"
+        low, middle, high = (_plain(one) for one in np.quantile(ratios, [0.0, 0.5, 1.0]))
+        spread = f"{middle} ({low} to {high})"
         lines.append(
-            f"{' '.join(gradient):<30} {text('cosine'):<13} {spread:<24} {text('bias_share'):<15} "
+            f"{' '.join(gradient):<30} {text('cosine'):<13} {spread:<24} {share:<15} "
             f"{text('bias'):<17} {text('tail'):<13} {text('rest_cosine'):<13} "
             f"{text('rest_ratio'):<14} {text('outliers', '.4f'):<17} "
             f"{text('slope_tail'):<13} {text('not_rising', '.4f')}"
         )
     return lines
+
+
+def _plain(number):
+    """Three digits or more, without a power of ten above one."""
+    return f"{number:.0f}" if number >= 1000.0 else f"{number:.3g}"
 
 
 def answer(rows):
