@@ -191,5 +191,7 @@ def test_numbers_of_a_page_are_those_of_its_table(name):
     assert len(runner.missing(runs, rows)) == len(runs) - len(done)  # every row is of the design
     page = (ROOT / f"docs/studies/{name}.md").read_text()
     assert f"{len(done)} of {len(runs)} runs" in " ".join(page.split())
-    answered = {one.lstrip("+") for one in numbers("\n".join(study.answer(rows)))}
+    answer = study.answer(rows)
+    assert [line for line in answer if line.startswith("|") and line not in page] == []
+    answered = {one.lstrip("+") for one in numbers("\n".join(answer))}
     assert [one for one in numbers(page) if one.lstrip("+") not in answered] == []
