@@ -195,3 +195,19 @@ def test_numbers_of_a_page_are_those_of_its_table(name):
     assert [line for line in answer if line.startswith("|") and line not in page] == []
     answered = {one.lstrip("+") for one in numbers("\n".join(answer))}
     assert [one for one in numbers(page) if one.lstrip("+") not in answered] == []
+
+
+def test_numbers_of_other_pages_are_those_of_the_study_that_they_name():
+    """In paragraphs of the findings' own section, and of the page on gradients."""
+    findings = (ROOT / "docs/findings.md").read_text()
+    section = findings.split("## Studies written down before their runs")[1].split("\n## ")[0]
+    paragraphs = (section + "\n\n" + (ROOT / "docs/gradients.md").read_text()).split("\n\n")
+    checked = set()
+    for paragraph in paragraphs:
+        named = {name for name in designs.DESIGNS if f"studies/{name}.md" in paragraph}
+        if len(named) == 1 and (said := numbers(paragraph)):
+            page = (ROOT / f"docs/studies/{named.pop()}.md").read_text()
+            known = {one.lstrip("+-") for one in numbers(page)}
+            assert [one for one in said if one.lstrip("+-") not in known] == []
+            checked.add(paragraph)
+    assert len(checked) >= 5

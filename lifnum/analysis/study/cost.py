@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from time import perf_counter
+import os
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,11 @@ LEAST = 0.05  # seconds that a model's scheme is measured for, at least
 
 NAMES = ("method", "dt")
 
-MEASURES = (*NAMES, "seconds", "forward", "median_error", "mean_error", "unmatched", "accuracy")
+# "others": cores that other processes kept busy during the piece; docs/studies says the rest
+MEASURES = (*NAMES, "seconds", "forward", "median_error", "mean_error", "unmatched", "accuracy",
+            "others")  # fmt: skip
+
+QUIET = 0.2  # cores that others may keep busy
 
 ERRORS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10)  # ms, to be reached as fast as can be
 
@@ -83,8 +88,22 @@ def runs(seeds=SEEDS, small=False):
 def execute(piece):
     """Rows of one piece: `MEASURES` of each of its schemes."""
     measure = {"step": _steps, "epoch": _epochs}.get(piece.part, _model)
-    nothing = dict.fromkeys(MEASURES, math.nan)
-    return [nothing | row for row in measure(piece)]
+    start, busy, own = perf_counter(), _busy(), process_time()
+    rows = measure(piece)
+    own, taken = process_time() - own, perf_counter() - start
+    common = dict.fromkeys(MEASURES, math.nan) | {"others": (_busy() - busy - own) / taken}
+    return [common | row for row in rows]
+
+
+def _busy():
+    """Seconds that the cores together did not rest since the system started; NaN where unknown."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _, _, *rest = map(int, file.readline().split()[1:])
+    except (OSError, ValueError):
+        return math.nan
+    # interrupts, and what a virtual machine was refused
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
 
 
 def name_of(scheme):
@@ -199,10 +218,10 @@ def errors(out, truth):
 
 
 def cells(rows, part):
-    """{(method, dt): {repetition: numbers}} of a part."""
+    """{(method, dt): {repetition: numbers}} of a part, of repetitions that were not disturbed."""
     found = {}
     for row in rows:
-        if row["part"] == part:
+        if row["part"] == part and not float(row["others"]) > QUIET:
             numbers = {name: float(row[name]) for name in MEASURES if name not in NAMES}
             key = row["method"], float(row["dt"])
             found.setdefault(key, {})[int(row["repetition"])] = numbers
@@ -299,9 +318,13 @@ def answer(rows):
     """The numbers of the study's page, as lines of text; those of its tables as their rows."""
     done = {(row["part"], row["repetition"]) for row in rows}
     repetitions = sorted({int(row["repetition"]) for row in rows})
-    lines = [f"{len(done)} runs, repetitions {', '.join(map(str, repetitions))}"]
+    loud = {(row["part"], row["repetition"]) for row in rows if float(row["others"]) > QUIET}
+    lines = [f"{len(done)} runs, repetitions {', '.join(map(str, repetitions))}; {len(loud)} of "
+             "them disturbed"]  # fmt: skip
     for part in dict.fromkeys(row["part"] for row in rows):
         found = cells(rows, part)
+        if not found:
+            continue
         lines.append(f"{part}:")
         if part in MODELS:
             lines += _model_lines(found, MODELS[part])

@@ -26,7 +26,7 @@ def draw(rows, path):
         _trade_off(bottom, found, MODELS[part])
         top.set_title(part)
     handles = [pair for own in axes[1, 1:2] for pair in zip(*own.get_legend_handles_labels())]
-    axes[1, 0].legend(*zip(*handles), loc="center left", title="below: error over time")
+    axes[1, 0].legend(*zip(*handles), loc="center left", title="error over time, right")
     style.save(figure, path)
 
 
@@ -56,7 +56,7 @@ def _of_orders(axes, found, load):
                       markersize=2, label=f"{dt:g} ms")  # fmt: skip
     x = np.array([8.0, 32.0])
     axes.plot(x, 0.02 * x**2, **style.EXACT)
-    axes.text(32, 16, "slope 2", ha="right", va="top", fontsize=8)
+    axes.text(8.5, 1.2, "slope 2", fontsize=8)
     for which in "xy":
         logarithmic(axes, which)
     axes.set(xlabel="order", ylabel="time of both passes\nover order 1")
