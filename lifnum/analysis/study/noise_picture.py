@@ -4,7 +4,7 @@ import numpy as np
 
 from lifnum.analysis import style
 from lifnum.analysis.axes import logarithmic
-from lifnum.analysis.study.gradient_noise import EXACT, STEPS, cells, origins, values
+from lifnum.analysis.study.gradient_noise import EXACT, RESOLVED, STEPS, cells, origins, values
 from lifnum.analysis.style import plt
 
 # gradient -> (name in the legend, colour, marker)
@@ -63,8 +63,14 @@ def _over_samples(axes, found, key, measure, look):
     _, color, marker = look
     points = {n: values(found, samples, dt, gradient, "hidden", n, measure)
               for n, samples in origins(found).items()}  # fmt: skip
-    points = {n: own for n, own in points.items() if len(own)}
+    errors = {n: values(found, samples, dt, gradient, "hidden", n, "error")
+              for n, samples in origins(found).items()}  # fmt: skip
+    plain = measure == "cosine"
+    points = {n: own for n, own in points.items()
+              if len(own) and (plain or errors[n].min() > RESOLVED)}  # fmt: skip
     x = sorted(points)
+    if not x:
+        return
     axes.plot(x, [np.median(points[n]) for n in x], color=color, marker=marker)
     for n in x:
         axes.scatter([n] * len(points[n]), points[n], s=6, color=color, alpha=0.4, linewidth=0)
