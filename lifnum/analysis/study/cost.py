@@ -61,11 +61,9 @@ LEAST = 0.05  # seconds that a model's scheme is measured for, at least
 
 NAMES = ("method", "dt")
 
-# "others": cores that other processes kept busy during the piece; docs/studies says the rest
+# others: cores that other processes kept busy during the piece
 MEASURES = (*NAMES, "seconds", "forward", "median_error", "mean_error", "unmatched", "accuracy",
             "others")  # fmt: skip
-
-QUIET = 0.2  # cores that others may keep busy
 
 ERRORS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10)  # ms, to be reached as fast as can be
 
@@ -218,10 +216,10 @@ def errors(out, truth):
 
 
 def cells(rows, part):
-    """{(method, dt): {repetition: numbers}} of a part, of repetitions that were not disturbed."""
+    """{(method, dt): {repetition: numbers}} of a part."""
     found = {}
     for row in rows:
-        if row["part"] == part and not float(row["others"]) > QUIET:
+        if row["part"] == part:
             numbers = {name: float(row[name]) for name in MEASURES if name not in NAMES}
             key = row["method"], float(row["dt"])
             found.setdefault(key, {})[int(row["repetition"])] = numbers
@@ -318,13 +316,11 @@ def answer(rows):
     """The numbers of the study's page, as lines of text; those of its tables as their rows."""
     done = {(row["part"], row["repetition"]) for row in rows}
     repetitions = sorted({int(row["repetition"]) for row in rows})
-    loud = {(row["part"], row["repetition"]) for row in rows if float(row["others"]) > QUIET}
-    lines = [f"{len(done)} runs, repetitions {', '.join(map(str, repetitions))}; {len(loud)} of "
-             "them disturbed"]  # fmt: skip
+    others = {(row["part"], row["repetition"]): float(row["others"]) for row in rows}
+    lines = [f"{len(done)} runs, repetitions {', '.join(map(str, repetitions))}; other processes "
+             f"kept {text(list(others.values()), '.2f')} cores busy"]  # fmt: skip
     for part in dict.fromkeys(row["part"] for row in rows):
         found = cells(rows, part)
-        if not found:
-            continue
         lines.append(f"{part}:")
         if part in MODELS:
             lines += _model_lines(found, MODELS[part])
