@@ -268,10 +268,16 @@ def simulate(inputs, weights, neurons, scheme, duration, conditioning=None):
     return layers
 
 
-def eventprop(inputs, weights, neurons, layers, d_times, scheme, duration):
+def slope_of(spike, neuron):
+    """du/dt right before a spike, from the current there."""
+    return real(spike.current) - neuron.theta / neuron.tau
+
+
+def eventprop(inputs, weights, neurons, layers, d_times, scheme, duration, before=slope_of):
     """The analytical adjoint on given spikes: (gradients of the weights, of the input times).
 
-    layers: spikes of every layer as `simulate` returns them; d_times: dL/dt of the last layer's.
+    layers: spikes of every layer as `simulate` returns them; d_times: dL/dt of the last layer's;
+    before: the slope of u right before a spike of a neuron, by which its gradient is divided.
     """
     gradients = [np.zeros(np.shape(w)) for w in weights]
     for k in range(len(weights) - 1, -1, -1):
@@ -295,7 +301,7 @@ def eventprop(inputs, weights, neurons, layers, d_times, scheme, duration):
                 lam_i, lam_u, now = a * lam_i + c * lam_u, b * lam_u, time
                 if kind == 0:
                     reset = neuron.theta - neuron.delta_theta
-                    v = current - neuron.theta / neuron.tau
+                    v = before(layers[k][n], neuron)
                     sigma = d_time - lam_u * (current - reset / neuron.tau)
                     lam_u = -sigma / v if v > 0 else 0.0
                 else:

@@ -155,7 +155,14 @@ def memory(options):
 
 
 def schemes(options, named, count, warm=100):
-    """Seconds a training step of several schemes on the same weights and batches, in turn.
+    """Seconds a training step of several schemes on the same weights and batches, in turn."""
+    measure = turn_of_schemes(options, named, count, warm)
+    measure()
+    serve(measure)
+
+
+def turn_of_schemes(options, named, count, warm=100):
+    """A function that measures `count` steps of each scheme, in turn: {name: seconds a step}.
 
     named: list of pairs of a name and the arguments of Scheme. The weights are those after `warm`
     steps of exact; Adam then runs with a rate of zero, so that they stay the same.
@@ -184,8 +191,7 @@ def schemes(options, named, count, warm=100):
             seconds[name] = (perf_counter() - start) / count
         return seconds
 
-    measure()
-    serve(measure)
+    return measure
 
 
 def _train(net, loss, optimizer, inputs, labels):

@@ -8,13 +8,16 @@ from lifnum.analysis.options import output
 from lifnum.analysis.study import runner
 from lifnum.fields import positive
 
-# name -> module with SEEDS, runs(seeds, small), answer(rows); where nothing is trained SEEDS is
-# None, and the module has MEASURES, execute(config) and seconds(config) too; figures: pictures
+# name -> module with SEEDS, runs(seeds, small), answer(rows), and execute(config) and its MEASURES
+# where these are not the runner's. Where there are no seeds SEEDS is None, and seconds(config) is
+# measured at the end. Its figure is in pictures
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
     "stewart-bair": "lifnum.analysis.study.stewart_bair",
     "de-alteriis-oddo": "lifnum.analysis.study.de_alteriis_oddo",
+    "gradient-noise": "lifnum.analysis.study.gradient_noise",
+    "cost": "lifnum.analysis.study.cost",
 }
 
 
@@ -23,16 +26,14 @@ def study_of(name):
     return importlib.import_module(DESIGNS[name])
 
 
-def how(study):
-    """What `runner` needs to know of a study that trains nothing."""
-    if study.SEEDS is not None:
-        return {}
-    return {"execute": study.execute, "measures": study.MEASURES}
+def measures_of(study):
+    """Columns of its table that are measured."""
+    return getattr(study, "MEASURES", runner.MEASURES)
 
 
 def rows_of(study, path):
-    """Rows of the study's table."""
-    return runner.read(path, how(study).get("measures", runner.MEASURES))
+    """Rows of a study's table, see `runner.read`."""
+    return runner.read(path, measures_of(study))
 
 
 def parser(name):
@@ -50,6 +51,8 @@ def parser(name):
                    help="of runs that train, from 0 (default: those of the design)")  # fmt: skip
     p.add_argument("--workers", type=positive(int), default=1, metavar="N",
                    help="runs at once, of one thread each (default: 1)")  # fmt: skip
+    p.add_argument("--runs", type=positive(int), metavar="N",
+                   help="stop after N runs (default: when the table lacks none)")  # fmt: skip
     p.add_argument("--no-runs", action="store_true", help="answer from the table as it is")
     p.add_argument("--no-times", action="store_true",
                    help="of single cells: measure no seconds, for a machine in use")  # fmt: skip
@@ -75,8 +78,10 @@ def main(name, argv):
         path = Path(f"runs/{name}-small.csv" if args.small else f"docs/results/{name}.csv")
     if not args.no_runs:
         seeds = args.seeds or (2 if args.small else study.SEEDS)
+        execute = getattr(study, "execute", runner.execute)
         runs = study.runs(seeds, args.small)
-        runner.run_all(runs, path, args.workers, args.quiet, **how(study))
+        runner.run_all(runs, path, args.workers, args.quiet, args.runs, execute,
+                       measures_of(study))  # fmt: skip
         if study.SEEDS is None and not args.no_times:
             runner.time_all(runs, path, study.seconds, study.MEASURES)
     rows = rows_of(study, path)

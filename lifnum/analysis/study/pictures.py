@@ -4,7 +4,13 @@ import numpy as np
 
 from lifnum.analysis import style
 from lifnum.analysis.axes import difference_axis, logarithmic, plain
-from lifnum.analysis.study import cell_pictures, spike_budget, time_constants
+from lifnum.analysis.study import (
+    cell_pictures,
+    cost_picture,
+    noise_picture,
+    spike_budget,
+    time_constants,
+)
 from lifnum.analysis.study.statistics import interval
 from lifnum.analysis.study.time_constants import RATIOS, THRESHOLDS, Cell, cells, differences
 from lifnum.analysis.style import plt
@@ -30,6 +36,8 @@ def draw(name, rows, path):
         "spike-budget": _spike_budget,
         "stewart-bair": cell_pictures.stewart_bair_figure,
         "de-alteriis-oddo": cell_pictures.de_alteriis_oddo_figure,
+        "gradient-noise": noise_picture.draw,
+        "cost": cost_picture.draw,
     }
     known[name](rows, path)
 

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from lifnum.data import datasets
 from lifnum.errors import SimulationError
-from lifnum.runs.configuration import Configuration
 from lifnum.runs.trainer import Trainer
 
 MEASURES = ("accuracy", "hidden_spikes", "output_spikes", "hidden_step", "output_step", "failed",
@@ -27,10 +26,13 @@ load_data = functools.lru_cache(maxsize=16)(datasets.load)
 
 
 class Run(NamedTuple):
-    """One run: the columns that name it in the table, as text, and what `execute` takes."""
+    """One run: the columns that name it in the table, as text, and what is run.
+
+    A `Configuration` for `execute`; whatever a study's own `execute` takes.
+    """
 
     key: dict
-    config: Configuration | tuple
+    config: object
 
 
 def key_of(config, **more):
@@ -79,7 +81,7 @@ def execute(config):
 
 
 def read(path, measures=MEASURES):
-    """Rows of a table, a list of dicts of text; empty where there is no file.
+    """Rows of a table with these columns, a list of dicts of text; empty where there is no file.
 
     A last line without an end, of a process that was killed, is no row.
 
@@ -106,10 +108,10 @@ def missing(runs, rows):
     return [run for run in runs if tuple(run.key.values()) not in done]
 
 
-def run_all(runs, path, workers=1, quiet=False, execute=execute, measures=MEASURES):
-    """Run what the table at `path` lacks, and add a row for each when it is there.
+def run_all(runs, path, workers=1, quiet=False, most=None, execute=execute, measures=MEASURES):
+    """Run what the table at `path` lacks, `most` of it, and add the rows of each when it is there.
 
-    execute: from a run's `config` to a dict of the measures; of networks that are trained, here.
+    `execute` gives one row of `measures` for a run's config, a dict, or a list of several.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def run_all(runs, path, workers=1, quiet=False, execute=execute, measures=MEASUR
         The file is no table of these runs' columns.
     """
     path, rows = Path(path), read(path, measures)
-    todo = missing(runs, rows)
+    todo = missing(runs, rows)[:most]
     columns = [*runs[0].key, *measures]
     if rows and list(rows[0]) != columns:
         raise ValueError(f"{path}: columns {', '.join(rows[0])}; accepted: {', '.join(columns)}")
@@ -131,15 +133,16 @@ def run_all(runs, path, workers=1, quiet=False, execute=execute, measures=MEASUR
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if not file.tell():
             writer.writeheader()
-        finished = (
-            _one_by_one(todo, execute)
-            if workers == 1
-            else _in_workers(todo, execute, workers, stack)
-        )
+        if workers == 1:
+            finished = ((run, execute(run.config)) for run in todo)
+        else:
+            finished = _in_workers(todo, workers, stack, execute)
         bar = tqdm(finished, total=len(todo), unit="run", disable=True if quiet else None)
         for run, found in bar:
-            values = {name: f"{value:.6g}" for name, value in found.items()}
-            writer.writerow(run.key | values)
+            for one in [found] if isinstance(found, dict) else found:
+                values = {name: value if isinstance(value, str) else f"{value:.6g}"
+                          for name, value in one.items()}  # fmt: skip
+                writer.writerow(run.key | values)
             file.flush()
 
 
@@ -164,12 +167,7 @@ def time_all(runs, path, seconds, measures):
             part.replace(path)
 
 
-def _one_by_one(runs, execute):
-    for run in runs:
-        yield run, execute(run.config)
-
-
-def _in_workers(runs, execute, workers, stack):
+def _in_workers(runs, workers, stack, execute):
     """(run, measures) as they come, of processes of one thread each; none outlives the stack."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, numba.set_num_threads, (1,))
