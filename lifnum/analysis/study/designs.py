@@ -13,6 +13,7 @@ from lifnum.fields import positive
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
+    "poster": "lifnum.analysis.study.poster",
     "gradient-noise": "lifnum.analysis.study.gradient_noise",
     "cost": "lifnum.analysis.study.cost",
 }
