@@ -14,6 +14,7 @@ from lifnum.fields import positive
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
+    "poster": "lifnum.analysis.study.poster",
     "stewart-bair": "lifnum.analysis.study.stewart_bair",
     "de-alteriis-oddo": "lifnum.analysis.study.de_alteriis_oddo",
     "gradient-noise": "lifnum.analysis.study.gradient_noise",

@@ -8,6 +8,7 @@ from lifnum.analysis.study import (
     cell_pictures,
     cost_picture,
     noise_picture,
+    poster,
     spike_budget,
     time_constants,
 )
@@ -37,6 +38,7 @@ def draw(name, rows, path):
         "stewart-bair": cell_pictures.stewart_bair_figure,
         "de-alteriis-oddo": cell_pictures.de_alteriis_oddo_figure,
         "gradient-noise": noise_picture.draw,
+        "poster": _poster,
         "cost": cost_picture.draw,
     }
     known[name](rows, path)
@@ -122,6 +124,38 @@ def _spike_budget(rows, path):
         logarithmic(right, which)
     right.set(xlabel="duration / target (ms)", ylabel="longest step (ms)")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    style.save(figure, path)
+
+
+def _poster(rows, path):
+    """Accuracy and hidden spikes less exact's, of every scheme and seed; rows are data sets."""
+    found = poster.cells(rows)
+    names = [name for name in dict.fromkeys(cell.dataset for cell in found)
+             if any(cell.dataset == name and cell.dt for cell in found)]  # fmt: skip
+    figure, axes = plt.subplots(len(names) or 1, 2, figsize=(style.WIDTH, 1.0 + 2.0 * len(names)),
+                                squeeze=False)  # fmt: skip
+    for own, dataset in zip(axes, names):
+        exact = poster.Cell(dataset, "exact", 0.0)
+        cells_ = sorted(cell for cell in found if cell.dataset == dataset and cell.dt)
+        ticks = [f"{_LOOKS[cell.method][0]}\n{1e3 * cell.dt:g} ms" for cell in cells_]
+        ticks = [tick + "\nchords" * (cell.interpolation == "linear")
+                 for tick, cell in zip(ticks, cells_)]  # fmt: skip
+        for which, measure in zip(own, ("accuracy", "hidden_spikes")):
+            for x, cell in enumerate(cells_):
+                values = poster.differences(found, cell, exact, measure)
+                _, color, marker = _LOOKS[cell.method]
+                which.scatter([x] * len(values), values, s=10, color=color, alpha=0.5, linewidth=0)
+                if len(values) > 1:
+                    mean = interval(values)
+                    which.errorbar(x + 0.2, mean.mean, mean.half, color=color, marker=marker,
+                                   capsize=2)  # fmt: skip
+            which.axhline(0.0, **style.EXACT)
+            which.set_xticks(range(len(cells_)), ticks, fontsize=7)
+            which.set_xlim(-0.6, len(cells_) - 0.2)
+        accuracy = interval([one["accuracy"] for one in found.get(exact, {}).values()])
+        own[0].set_title(f"{dataset}: exact {accuracy.text()} %")
+        difference_axis(own[0], "accuracy less exact's (points)")
+        own[1].set_ylabel("hidden spikes less exact's (%)")
     style.save(figure, path)
 
 
