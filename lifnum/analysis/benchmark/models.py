@@ -27,10 +27,10 @@ IZHIKEVICH = {"a": 0.02, "b": 0.2, "c": -65.0, "d": 8.0, "tau_s": 5.0}
 
 GATES = {"m": 0.05293248525725, "h": 0.59612075350846, "n": 0.31767691406070, "tau_s": 5.0}
 
-SERIES_STEPS = (0.1, 0.15, 0.2, 0.25)  # ms: heyoka finds its own
+SERIES_STEPS = (0.1, 0.15, 0.2)  # ms: heyoka finds its own
 
 # which reach GOAL: steps of Brian2's rk4, and (order, dt) of ours, ms
-BRIAN2_STEPS = (0.0145, 0.0125)
+BRIAN2_STEPS = (0.0125, 0.01)
 
 PRECISE = ((6, 0.045), (8, 0.06))
 
