@@ -10,7 +10,7 @@ import pytest
 
 from lifnum import options, scheme, train
 from lifnum.analysis.benchmark import __main__ as benchmark
-from lifnum.analysis.benchmark import roofline, workers
+from lifnum.analysis.benchmark import model_report, models, roofline, workers
 from lifnum.neurons import lif
 from lifnum.runs.run import trainer_of
 
@@ -21,7 +21,8 @@ def run(*arguments):
 
 def test_the_quick_form_measures_all_sections_and_keeps_every_repetition(in_tmp, capsys):
     sizes = {"epoch": 3, "schemes": 1, "scaling": 1, "start": 1, "memory": 1, "threads": 2}
-    assert run("--quick", "--repeat", "1", "--out", "b.h5", "--markdown") == 0
+    sections = ("--only", ",".join(sizes))
+    assert run("--quick", "--repeat", "1", "--out", "b.h5", "--markdown", *sections) == 0
     out = capsys.readouterr().out
     assert "| one epoch of digits, `exact` |" in out and "identical to the bit" in out
     with h5py.File("b.h5") as file:
@@ -35,6 +36,38 @@ def test_the_quick_form_measures_all_sections_and_keeps_every_repetition(in_tmp,
     before = Path("b.h5").read_bytes()
     assert run("--quick", "--out", "b.h5") == 2
     assert "b.h5: exists" in capsys.readouterr().err and Path("b.h5").read_bytes() == before
+
+
+def test_the_quick_form_measures_models_on_their_own_and_in_networks(in_tmp, capsys):
+    sections = ("--only", "cells,learning,compilation")
+    assert run("--quick", "--repeat", "1", "--out", "b.h5", *sections) == 0
+    out = capsys.readouterr().out
+    for row in ("Izhikevich, rk4, dt 0.1 ms, interpolation dense", "backward against forward, rk4",
+                "one epoch of MNIST", "from what models share and lif, rk4 to"):  # fmt: skip
+        assert row in out
+    with h5py.File("b.h5") as file:
+        assert set(file["cells"]) == {"grid", "series", "exponential", "precise"}
+        errors = [one["error"][0] for one in file["cells/precise"].values()]
+        assert 0 < max(errors) < 1e-4  # ms: a step of 0.045 ms of order 6
+        spikes = [one["spikes"][0] for one in file["cells/exponential"].values()]
+        assert spikes[1:] == spikes[:-1] and spikes[0] > 0
+
+
+def test_the_fastest_that_reach_the_error_are_compared():
+    def one(seconds, error):
+        return {"seconds": [seconds], "error": [error]}
+
+    precise = {"ps, a": one(1e-6, 2e-6), "ps, b": one(2e-6, 9e-7), "ps, c": one(3e-6, 1e-9),
+               "brian2, a": one(8e-6, 1e-6), "brian2, b": one(9e-6, 1e-7)}  # fmt: skip
+    rows = dict(model_report.rows({"cells": {"precise": precise}}))
+    assert rows["Hodgkin-Huxley to 1e-06 ms, brian2, a against ps, b"] == "4 times"
+    del precise["brian2, a"], precise["brian2, b"]
+    assert len(model_report.rows({"cells": {"precise": precise}})) == 3
+
+
+def test_the_error_of_other_spikes_is_infinite():
+    assert models.spike_error([[1.0, 2.0], []], [[1.0, 2.5], []]) == 0.5
+    assert models.spike_error([[1.0], []], [[1.0, 2.5], []]) == np.inf
 
 
 def counted_directly(options):

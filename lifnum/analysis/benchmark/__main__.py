@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -29,13 +30,15 @@ import numpy as np
 
 from lifnum import options
 from lifnum.analysis import style
-from lifnum.analysis.benchmark import report
+from lifnum.analysis.benchmark import model_report, models, report
 from lifnum.analysis.benchmark.workers import PEERS, WorkerError, in_turn, install, lifnum, peer
 from lifnum.analysis.options import output
 from lifnum.data import datasets, images
 from lifnum.files.environment import environment
 
-SECTIONS = ("epoch", "schemes", "scaling", "start", "memory", "threads")
+MEASURED = ("epoch", "schemes", "scaling", "start", "memory", "threads")  # by functions here
+
+SECTIONS = (*MEASURED, *models.SECTIONS)
 
 STEPS = (20, 100)  # grids of the frameworks that need one
 
@@ -56,8 +59,9 @@ def parser():
                    help=f"sections, separated by commas, or none: {', '.join(SECTIONS)} "
                    "(default: all)")  # fmt: skip
     p.add_argument("--peers", default="", metavar="NAMES",
-                   help=f"other frameworks: {', '.join(PEERS)}, or all (default: "
-                   "none)")  # fmt: skip
+                   help=f"other frameworks: {', '.join(PEERS)}, or all (default: none); "
+                   f"{', '.join(models.ALONE)} are measured in the section cells, and eventax in "
+                   "learning too")  # fmt: skip
     p.add_argument("--environments", default="build/peers", metavar="DIR",
                    help="their virtual environments, installed here once (default: "
                    "build/peers)")  # fmt: skip
@@ -238,7 +242,7 @@ def measure_peers(plan, pythons):
             except WorkerError as error:
                 print(f"left out: {error}", file=sys.stderr)
 
-        grids = [name for name in pythons if name not in report.YINYANG]
+        grids = [name for name in pythons if PEERS[name].script == "grid.py"]
         if grids:
             _save_trains(plan, trains)
             own(report.IMAGES, plan.options)
@@ -310,9 +314,12 @@ class Record:
 def measure(plan, record):
     """All results of the plan: {section: {measurement: {quantity: values}}}."""
     pythons = installed(plan)  # before anything is measured
-    tasks = {name: globals()[f"measure_{name}"] for name in SECTIONS if name in plan.sections}
-    if pythons:
-        tasks["peers"] = lambda plan: measure_peers(plan, pythons)
+    tasks = {name: globals()[f"measure_{name}"] for name in MEASURED if name in plan.sections}
+    for name in [name for name in models.SECTIONS if name in plan.sections]:
+        tasks[name] = partial(models.SECTIONS[name], pythons=pythons)
+    others = {name: python for name, python in pythons.items() if name not in models.ALONE}
+    if others and not (plan.sections and set(plan.sections) <= set(models.SECTIONS)):
+        tasks["peers"] = lambda plan: measure_peers(plan, others)
     results = {}
     for name, task in tasks.items():
         start = time.perf_counter()
@@ -331,7 +338,7 @@ def main(argv=None):
     if not plan.quick:
         images.read_images(plan.dataset, plan.data_dir)  # fails now or not at all
     results = measure(plan, Record(plan.out, header))
-    table = report.rows(results, plan.dataset)
+    table = report.rows(results, plan.dataset) + model_report.rows(results)
     if args.markdown:
         print(report.markdown(table, header))
     else:

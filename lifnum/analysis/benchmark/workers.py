@@ -93,14 +93,14 @@ class Worker:
         self.close()
 
 
-def lifnum(task, threads=None, cache=None, **arguments):
-    """A Worker of a task of `workloads`, with its threads and its folder of kernels."""
+def lifnum(task, threads=None, cache=None, module="workloads", **arguments):
+    """A Worker of a task of a module, with its threads and its folder of kernels."""
     environment = {}
     if threads is not None:
         environment["NUMBA_NUM_THREADS"] = str(threads)
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
-    command = [sys.executable, "-m", f"{__package__}.workloads", task, json.dumps(arguments)]
+    command = [sys.executable, "-m", f"{__package__}.{module}", task, json.dumps(arguments)]
     return Worker(f"lifnum {task}", command, environment)
 
 
@@ -156,6 +156,9 @@ PEERS = {
         "grid.py",
         "spikingjelly==2.0.0",
     ),
+    "brian2": Peer(("brian2==2.9.0", "numpy==2.3.5", "setuptools==80.9.0"), "brian2_cells.py"),
+    "heyoka": Peer(("heyoka==7.13.2", "numpy==2.4.6"), "heyoka_cells.py"),
+    "neuron": Peer(("neuron==9.0.2", "numpy==2.4.6"), "neuron_cells.py"),
     "jaxsnn": Peer(("jaxsnn==0.3.0", "jax==0.10.2", "optax==0.2.8"), "jaxsnn_yinyang.py"),
     "eventax": Peer(
         ("eventax==0.1.0", "jax==0.10.2", "diffrax==0.7.2", "optax==0.2.8"), "eventax_yinyang.py"

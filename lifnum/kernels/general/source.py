@@ -31,8 +31,8 @@ from lifnum.kernels.elementary import (
 )
 from lifnum.kernels.general.engine import MAX_ORDER
 from lifnum.kernels.general.recurrences import (
-    constant_term, exp_term, log_term, phi_terms, pow_term, product_term, quotient_term,
-    sin_cos_term, sqrt_term, square_term, tanh_term,
+    constant_term, exp_term, log_term, phi_terms, plus_constant, pow_term, product_term,
+    quotient_term, sin_cos_term, sqrt_term, square_term, tanh_term,
 )
 
 
@@ -41,6 +41,39 @@ from lifnum.kernels.general.recurrences import (
 SMALL = 60  # operations of a function that is compiled into what calls it
 
 _BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+
+
+def _linear(graph, factor, node):
+    """factor times an expression, as constant + coefficient * term + ...: one operation a term.
+
+    A coefficient depends on parameters alone.
+    """
+    constant, terms = graph.number(0.0), {}
+
+    def collect(node, coefficient):
+        nonlocal constant
+        operation, *rest = graph.nodes[node]
+        if not graph.varies[node]:
+            constant = graph.add(constant, graph.mul(coefficient, node))
+        elif operation in ("add", "sub"):
+            collect(rest[0], coefficient)
+            collect(rest[1], coefficient if operation == "add" else graph.neg(coefficient))
+        elif operation == "neg":
+            collect(rest[0], graph.neg(coefficient))
+        elif operation == "mul" and not all(graph.varies[one] for one in rest):
+            fixed, other = sorted(rest, key=lambda one: graph.varies[one])
+            collect(other, graph.mul(coefficient, fixed))
+        else:
+            terms[node] = graph.add(terms.get(node, graph.number(0.0)), coefficient)
+
+    collect(node, factor)
+    total = constant
+    for term, coefficient in terms.items():
+        if graph.is_number(coefficient, -1.0):
+            total = graph.sub(total, term)
+        else:
+            total = graph.add(total, graph.mul(coefficient, term))
+    return total
 
 
 class Source:
@@ -64,7 +97,7 @@ class Source:
         self.graph, self.slots, self._slot = model._graph, [], {}
         graph, self.n = self.graph, len(model.variables)
         rate = graph.number(1.0 / model.time_unit)
-        self.right = [graph.mul(rate, node) for node in model._nodes["right"]]
+        self.right = [_linear(graph, rate, node) for node in model._nodes["right"]]
         self.reset = model._nodes["reset"]
         n = self.n
         directions = [graph.symbol("d", k) for k in range(n)]
@@ -123,14 +156,7 @@ class Source:
             if node in fused.values():
                 continue
             if node in fused:
-                x, y = (operand(one) for one in self.graph.nodes[fused[node]][1:])
-                other = rest[1] if rest[0] == fused[node] else rest[0]
-                if operation == "sub" and other == rest[1]:
-                    code = f"fma({x}, {y}, -{operand(other)})"
-                elif operation == "sub":
-                    code = f"fma(-{x}, {y}, {operand(other)})"
-                else:
-                    code = f"fma({x}, {y}, {operand(other)})"
+                code = self._multiply_add(node, fused[node], operand)
             elif operation in ("y", "d", "w"):
                 code = f"{operation}[{rest[0]}]"
             elif operation in _BINARY:
@@ -152,6 +178,18 @@ class Source:
             "", "@kernel", f"def {name}({arguments}, out):",
             f"    {targets}, = {name}_of({arguments})", "    return len(p)", "",
         ])  # fmt: skip
+
+    def _multiply_add(self, node, product, code_of):
+        """The code of a sum or difference with a product in it; code_of: of other operands."""
+        operation, *rest = self.graph.nodes[node]
+        x, y = (
+            code_of(one) if self.graph.varies[one] else self._operand(one, None)
+            for one in self.graph.nodes[product][1:]
+        )
+        other = rest[1] if rest[0] == product else rest[0]
+        if operation == "sub" and other == rest[1]:
+            return f"fma({x}, {y}, -{code_of(other)})"
+        return f"fma({'-' if operation == 'sub' else ''}{x}, {y}, {code_of(other)})"
 
     def _fused(self, ordered, outputs):
         """{sum or difference: the product in it that nothing else needs}."""
@@ -190,8 +228,17 @@ class Source:
         for k, x in (graph.nodes[one][1:] for one in ordered if graph.nodes[one][0] == "phi"):
             most[x] = max(k, most.get(x, 0))
         first = {}  # rows of phi_0, and of sines, by argument
+        fused = {
+            node: product
+            for node, product in self._fused(ordered, outputs).items()
+            if product not in kept
+            and not all(map(graph.varies.__getitem__, graph.nodes[product][1:]))
+            and all(map(graph.varies.__getitem__, graph.nodes[node][1:]))
+        }
         for node in ordered:
             operation, *rest = graph.nodes[node]
+            if node in fused.values():
+                continue
             if operation == "phi":
                 k, x = rest
                 if x not in first:
@@ -210,7 +257,10 @@ class Source:
                 lines.append(f"    x{node} = at(r, {row[node]}, k)")
                 continue
             row[node] = n_rows  # of those that are kept
-            lines.append(f"    x{node} = {self._term(node, term, row)}")
+            code = self._term(node, term, row)
+            if node in fused:
+                code = self._multiply_add(node, fused[node], term)
+            lines.append(f"    x{node} = {code}")
             if node in kept:
                 n_rows += 2 if operation == "tanh" else 1
                 lines.append(f"    put(r, {row[node]}, k, x{node})")
@@ -248,7 +298,14 @@ class Source:
         graph = self.graph
         operation, *rest = graph.nodes[node]
         if operation in ("add", "sub"):
-            return f"{term(rest[0])} {_BINARY[operation]} {term(rest[1])}"
+            x, y = rest
+            if not graph.varies[y]:
+                sign = "" if operation == "add" else "-"
+                return f"plus_constant({term(x)}, {sign}{self._operand(y, None)}, k)"
+            if not graph.varies[x]:
+                sign = "" if operation == "add" else "-"
+                return f"plus_constant({sign}{term(y)}, {self._operand(x, None)}, k)"
+            return f"{term(x)} {_BINARY[operation]} {term(y)}"
         if operation == "neg":
             return f"-{term(rest[0])}"
         if operation == "mul":
@@ -347,8 +404,6 @@ def vectors(source, model, e):
         Exponential: (quiet.EXPONENTIAL, lambda: quiet.exponential(e.n, e.v)),
     }
     names, text = method[type(e)]
-    if type(e) is Series and "phi_terms" in source.text:  # its two forms differ by lane
-        return None
     n_p = max(1, len(source.slots))
     module = module_of(HEADER + source.text)
     walks = e.n, n_p, e.v, model.input_indices
