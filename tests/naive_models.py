@@ -41,6 +41,7 @@ class Conditioning:
         self.slopes = []
         self.peak = inf  # smallest distance of a missed peak to the threshold
         self.cuts = 0
+        self.let_pass = 0  # crossings beyond `spikes_per_step`
 
 
 def real(x):
@@ -403,31 +404,38 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
     y, start, armed = np.array(plain.initial(), complex), 0.0, True
     v, theta = plain.v, plain.threshold
     clocked = scheme.interpolation == "none"
+    limit = scheme.spikes_per_step or inf
+    used, opens = 0, True  # spikes of this grid step; whether one begins now
     spikes = []
     points = events(inputs, scheme, duration)
 
     def emit(time, before, slope=inf):
+        nonlocal used
         if len(spikes) == plain.max_spikes:
             return False
+        used += 1
         spikes.append(Spike(time, index, before, slope))
         return True
 
     tied = False  # with another input that acts at the same time: nothing happens in between
     for n, (time, real_time, source, place) in enumerate(points):
         h = time - start
+        used = 0 if opens else used
         if tied and not clocked:
             y = y + h * plain.field(y)  # nothing, but for the derivative
         elif not (clocked and real(h) == 0.0):
-            if not clocked and real(y[v]) >= theta:
+            while not clocked and real(y[v]) >= theta and used < limit:
                 if plain.has_reset:
                     if not emit(start, y):
                         return spikes
                     trace.append(("spike", y, len(spikes) - 1, False))
                     y = plain.reset(y)
-                elif armed:
-                    if not emit(start, y):
-                        return spikes
-                    armed = False
+                    assert real(y[v]) < theta or limit < inf
+                    continue
+                if armed and not emit(start, y):
+                    return spikes
+                armed = False
+                break
             elapsed = 0.0
             while True:
                 rest = h - elapsed
@@ -444,8 +452,11 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
                 else:
                     raise TooWild(f"neuron {index} at {real(start + elapsed)}")
                 s = None
-                if not clocked and (plain.has_reset or armed):
+                if not clocked and (plain.has_reset or armed) and real(y[v]) < theta:
                     s = first_crossing(piece, scheme.interpolation, conditioning)
+                if s is not None and used >= limit and len(spikes) < plain.max_spikes:
+                    conditioning.let_pass += 1
+                    s = None
                 if s is not None:
                     at = piece.at(s)
                     at[v] = theta
@@ -468,18 +479,20 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
                 elapsed = elapsed + length
                 if clocked and real(y[v]) >= theta:
                     break
-            if clocked and real(y[v]) >= theta and (plain.has_reset or armed):
+            may = armed or (plain.has_reset and scheme.overshoot != "lose")
+            while clocked and real(y[v]) >= theta and may:
                 if not emit(time, y):
                     return spikes
                 trace.append(("spike", y, len(spikes) - 1, True))
                 if plain.has_reset:
                     y = plain.reset(y)
-                armed = False
+                armed, may = False, plain.has_reset and scheme.overshoot == "several"
             if real(y[v]) < theta:
                 armed = True
         if source is not None:
             before, y = y, plain.jump(y, weights[source])
             trace.append(("input", before, y, place))
+        opens = source is None
         following = points[n + 1] if n + 1 < len(points) else None
         tied = (source is not None and following is not None and following[2] is not None
                 and following[1] == real_time)  # fmt: skip

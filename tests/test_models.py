@@ -299,8 +299,6 @@ def test_what_models_are_not_simulated_with_is_refused_in_one_line():
     refused("overshoot is 'jump'; accepted: again, several, lose", overshoot="jump")
     refused("tolerance is 1e-06; accepted: None for a layer of Neuron", model=Neuron(),
             method="ps", tolerance=1e-6)  # fmt: skip
-    refused("overshoot is 'lose'; accepted: 'again' for a layer of Neuron", model=Neuron(),
-            overshoot="lose")  # fmt: skip
 
 
 def run(model, weights, samples, scheme, duration=10.0):

@@ -4,14 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lifnum.methods.interpolation import DENSE, LINEAR, LOSE, NONE, SEVERAL
+
+__all__ = ["DENSE", "LINEAR", "LOSE", "NONE", "SEVERAL"]  # what the written kernels ask for here
+
 MAX_ORDER = 32
 MAX_CUTS = 40
-
-NONE, LINEAR, DENSE = range(3)
-
-AGAIN, SEVERAL, LOSE = range(3)
-
-OVERSHOOTS = {"again": AGAIN, "several": SEVERAL, "lose": LOSE}
 
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
@@ -38,6 +36,7 @@ class Engine(NamedTuple):
     positive: int  # the variable that weights w >= 0 act on, and that of the others
     negative: int
     overshoot: int
+    spikes_per_step: int  # the most of a neuron in a step of the grid; 0: no limit
     max_spikes: int
     dt: float
     n_grid: int

@@ -17,8 +17,10 @@ from lifnum.kernels.general.walk import (
 from lifnum.kernels.general.walk import (
     COUNT,
     FAULT,
+    LET_PASS,
     PIECES,
     SUPPRESSED,
+    USED,
     VARIABLE,
     WALKS,
     Interval,
@@ -32,6 +34,11 @@ ALL = 2**LANES - 1
 # words of a vector: bits of the lanes that walk, whose neurons are armed and that have to walk
 # alone now; and the sub-interval whose records are the first ones
 LIVE, ARMED, FLAGGED, BASE, N_WORDS = range(5)
+
+# columns of `faults`: what, with which variable, whether the cap suppressed a spike, and how many
+# crossings were let pass; rows of `used`: spikes of a step of the grid, and in which sub-interval
+FAULT_KIND, FAULT_VARIABLE, SUPPRESSED_ONE, LET_PASS_SO_FAR, N_FAULTS = range(5)
+IN_STEP, LATEST = range(2)
 
 
 class Lanes(NamedTuple):
@@ -65,8 +72,9 @@ class Alone(NamedTuple):
     spikes: np.ndarray  # (LANES, capacity)
     counts: np.ndarray  # int64 (LANES,): spikes
     wanted: np.ndarray  # int64 (LANES,): after so many a neuron does not matter any more
-    faults: np.ndarray  # int64 (LANES, 3), see `passes.forward`
+    faults: np.ndarray  # int64 (LANES, N_FAULTS)
     fault_times: np.ndarray  # (LANES,)
+    used: np.ndarray  # int64 (2, LANES)
     first: np.ndarray  # of `walk.Pieces`
     states: np.ndarray
     length: np.ndarray
@@ -97,7 +105,8 @@ def start_lanes(e, g, s, start):
         for i in range(e.n):
             g.state[i, lane] = start[lane, i]
         s.counts[lane] = 0
-        for k in range(3):
+        s.used[IN_STEP, lane], s.used[LATEST, lane] = 0, -1
+        for k in range(N_FAULTS):
             s.faults[lane, k] = 0
     g.word[LIVE], g.word[ARMED], g.word[FLAGGED], g.word[BASE] = 0, ALL, 0, 0
     for lane in range(LANES):
@@ -141,6 +150,14 @@ def enter(e, g, k):
 
 
 @kernel
+def step_begun(g, latest, k):
+    """Whether a step of the grid begins with a sub-interval behind the latest one, up to k."""
+    while k > latest and g.source[k] >= 0:
+        k -= 1
+    return k > latest
+
+
+@kernel
 def walk_alone(e, g, s, k, lane):
     """One lane through sub-interval k, into `end`."""
     bit = 1 << lane
@@ -148,8 +165,10 @@ def walk_alone(e, g, s, k, lane):
     for i in range(e.n):
         s.room[STATE, i] = g.state[i, lane]
     track.count[COUNT], track.count[TRACK_ARMED] = s.counts[lane], (g.word[ARMED] & bit) != 0
-    track.count[SUPPRESSED] = track.count[FAULT] = 0
-    interval = Interval(g.time[k], g.time[k + 1] - g.time[k], g.tied[k])
+    track.count[SUPPRESSED] = track.count[FAULT] = track.count[LET_PASS] = 0
+    track.count[USED] = s.used[IN_STEP, lane]
+    opens = e.spikes_per_step > 0 and step_begun(g, s.used[LATEST, lane], k)
+    interval = Interval(g.time[k], g.time[k + 1] - g.time[k], g.tied[k], opens)
     if len(s.kind) > 0:
         s.first[track.count[WALKS]] = track.count[PIECES]
     on = call(
@@ -162,13 +181,16 @@ def walk_alone(e, g, s, k, lane):
     for i in range(e.n):
         g.end[i, lane] = s.room[STATE, i]
     s.counts[lane] = track.count[COUNT]
+    s.used[IN_STEP, lane], s.used[LATEST, lane] = track.count[USED], k
     g.word[ARMED] &= ~bit
     if track.count[TRACK_ARMED] != 0:
         g.word[ARMED] |= bit
+    s.faults[lane, LET_PASS_SO_FAR] += track.count[LET_PASS]
     if track.count[SUPPRESSED] != 0:
-        s.faults[lane, 2] = 1
+        s.faults[lane, SUPPRESSED_ONE] = 1
     if track.count[FAULT] != 0:
-        s.faults[lane, 0], s.faults[lane, 1] = track.count[FAULT], track.count[VARIABLE]
+        s.faults[lane, FAULT_KIND] = track.count[FAULT]
+        s.faults[lane, FAULT_VARIABLE] = track.count[VARIABLE]
         s.fault_times[lane] = track.when[0]
     if on == 0 or s.counts[lane] >= s.wanted[lane]:
         g.word[LIVE] &= ~bit
@@ -258,12 +280,15 @@ class Checkpoints(NamedTuple):
     state: np.ndarray  # (segments, n, LANES)
     counts: np.ndarray  # int64 (segments, LANES)
     word: np.ndarray  # int64 (segments, N_WORDS)
+    used: np.ndarray  # int64 (segments, 2, LANES)
 
 
 @kernel
 def keep(e, g, s, checkpoints, segment):
     for lane in range(LANES):
         checkpoints.counts[segment, lane] = s.counts[lane]
+        for k in range(2):
+            checkpoints.used[segment, k, lane] = s.used[k, lane]
         for i in range(e.n):
             checkpoints.state[segment, i, lane] = g.state[i, lane]
     for k in range(N_WORDS):
@@ -274,6 +299,8 @@ def keep(e, g, s, checkpoints, segment):
 def restore(e, g, s, checkpoints, segment, first):
     for lane in range(LANES):
         s.counts[lane] = checkpoints.counts[segment, lane]
+        for k in range(2):
+            s.used[k, lane] = checkpoints.used[segment, k, lane]
         for i in range(e.n):
             g.state[i, lane] = checkpoints.state[segment, i, lane]
     for k in range(N_WORDS):
@@ -288,7 +315,7 @@ def unrecorded(g, s):
     none = Lanes(g.p, g.theta, g.state, g.end, g.drive, g.time, g.source, g.tied, g.series, g.reach,
                  g.states[:0], g.flags, g.live, g.word)  # fmt: skip
     alone = Alone(s.p, s.room, s.r, s.reach, s.count, s.when, s.spikes, s.counts, s.wanted,
-                  s.faults, s.fault_times, s.first, s.states, s.length, s.order, s.cuts,
+                  s.faults, s.fault_times, s.used, s.first, s.states, s.length, s.order, s.cuts,
                   s.kind[:0], s.spike)  # fmt: skip
     return none, alone
 

@@ -14,6 +14,7 @@ from lifnum.kernels.general.adjoint import interval_back
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
 from lifnum.kernels.general.lanes import (
+    N_FAULTS,
     N_WORDS,
     Alone,
     Back,
@@ -62,7 +63,7 @@ class Results(NamedTuple):
 
     spikes: np.ndarray  # (batch, n_post, capacity) times
     counts: np.ndarray  # int64 (batch, n_post)
-    faults: np.ndarray  # int64 (batch, n_post, 3): what, with which variable, suppressed or not
+    faults: np.ndarray  # int64 (batch, n_post, N_FAULTS), see `lanes`
     fault_times: np.ndarray  # (batch, n_post)
 
 
@@ -99,8 +100,9 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
         np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
         np.zeros(WIDTH, np.int64),
         np.zeros(N_COUNTS, np.int64), np.zeros(1), np.empty((LANES, capacity)),
-        np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty((LANES, 3), np.int64),
-        np.empty(LANES), np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
+        np.empty(LANES, np.int64), np.empty(LANES, np.int64),
+        np.empty((LANES, N_FAULTS), np.int64), np.empty(LANES), np.zeros((2, LANES), np.int64),
+        np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
         np.empty((n_pieces, 2)), np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
         np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
     )  # fmt: skip
@@ -131,7 +133,8 @@ def back_for(e, d_times, n_points, n_inputs, n_parts):
 @allocating_kernel
 def checkpoints_for(e, n_segments):
     return Checkpoints(np.empty((n_segments, e.n, LANES)), np.empty((n_segments, LANES), np.int64),
-                       np.empty((n_segments, N_WORDS), np.int64))  # fmt: skip
+                       np.empty((n_segments, N_WORDS), np.int64),
+                       np.empty((n_segments, 2, LANES), np.int64))  # fmt: skip
 
 
 def units(e, batch, results, gradients=None, analytical=False):
@@ -145,7 +148,7 @@ def units(e, batch, results, gradients=None, analytical=False):
         track = Track(s.count, s.when)
         return {
             "walk_interval": address_of(
-                walk_interval, e, c, Interval(0.0, 0.0, True), track, s.spikes[0], pieces
+                walk_interval, e, c, Interval(0.0, 0.0, True, True), track, s.spikes[0], pieces
             ),
             "run": address_of(forward_task, e, 0, batch, results, 0),
         }
@@ -195,7 +198,7 @@ def report(results, sample, low, s):
         results.counts[sample, j] = s.counts[lane]
         for q in range(s.counts[lane]):
             results.spikes[sample, j, q] = s.spikes[lane, q]
-        for k in range(3):
+        for k in range(N_FAULTS):
             results.faults[sample, j, k] = s.faults[lane, k]
         results.fault_times[sample, j] = s.fault_times[lane]
 
@@ -344,8 +347,8 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
             variable, sign = jump(e, drive[source])
             room[STATE, variable] += sign * drive[source]
         track.count[PIECES] = 0
-        on = call(e.walk_interval, (e, c, Interval(begun, end - begun, points.tied[k]), track,
-                                    s.spikes[0], pieces))  # fmt: skip
+        interval = Interval(begun, end - begun, points.tied[k], source < 0)
+        on = call(e.walk_interval, (e, c, interval, track, s.spikes[0], pieces))
         n_pieces = track.count[PIECES]
         if n_pieces > len(pieces.kind):
             return False

@@ -42,6 +42,7 @@ class Interval(NamedTuple):
     start: float
     length: float
     tied: bool
+    opens: bool  # whether a step of the grid has begun since the neuron was here
 
 
 class Pieces(NamedTuple):
@@ -63,7 +64,8 @@ class Track(NamedTuple):
     when: np.ndarray  # float64 (1,): time of a fault
 
 
-COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, N_COUNTS = range(8)
+(COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, USED, LET_PASS,
+ N_COUNTS) = range(10)  # fmt: skip
 
 NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM = range(4)
 
@@ -131,15 +133,26 @@ def emit(e, track, spikes, time):
         return False
     spikes[n] = min(time, e.duration)
     track.count[COUNT] = n + 1
+    track.count[USED] += 1
     return True
 
 
 @kernel
-def reset_state(e, c, track, time):
-    """Row STATE = the state after a spike whose state is in row AT; whether it is below theta."""
+def spent(e, track):
+    """Whether the neuron has had all spikes of this step of the grid."""
+    return 0 < e.spikes_per_step <= track.count[USED]
+
+
+@kernel
+def reset_state(e, c, track, time, crossed):
+    """Row STATE = the state after a spike whose state is in row AT; whether the neuron walks on.
+
+    crossed: from theta on, so that it has to be below. So it has to without a limit of spikes.
+    """
     room = c.room
     call(e.reset, (c.p, room[AT], room[STATE]))
-    below = e.interpolation == NONE or room[STATE, e.v] < c.theta
+    may_stay = e.interpolation == NONE or (e.spikes_per_step > 0 and not crossed)
+    below = may_stay or room[STATE, e.v] < c.theta
     for i in range(e.n):
         if not abs(room[STATE, i]) < np.inf:
             track.count[VARIABLE] = i
@@ -165,8 +178,14 @@ def fire(e, c, track, spikes, pieces, time, kind):
     track.count[ARMED] = 0
     if e.has_reset:
         copy(e, c.room, STATE, AT)
-        return reset_state(e, c, track, time)
+        return reset_state(e, c, track, time, False)
     return True
+
+
+@kernel
+def may_spike(e, track):
+    """Whether a neuron at or above theta spikes: without a reset only if it has been below."""
+    return e.has_reset or track.count[ARMED] != 0
 
 
 @kernel
@@ -190,10 +209,12 @@ def walk_interval(e, c, interval, track, spikes, pieces):
     """Walk row STATE of a neuron over a sub-interval; 1 where it walks on after it, else 0."""
     v, room, theta, start = e.v, c.room, c.theta, interval.start
     clocked = e.interpolation == NONE
+    if interval.opens:
+        track.count[USED] = 0
     if interval.tied or (clocked and interval.length == 0.0):
         note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, ENDED, -1)
         return 1
-    if not clocked and room[STATE, v] >= theta and (e.has_reset or track.count[ARMED] != 0):
+    while not clocked and room[STATE, v] >= theta and may_spike(e, track) and not spent(e, track):
         if not fire(e, c, track, spikes, pieces, start, FIRED):
             return 0
     elapsed = 0.0
@@ -206,9 +227,11 @@ def walk_interval(e, c, interval, track, spikes, pieces):
             fault(track, NOT_FINITE, start + elapsed)
             return 0
         spike, s = -1, planned
-        if not clocked and (e.has_reset or track.count[ARMED] != 0):
+        if not clocked and may_spike(e, track) and room[STATE, v] < theta:
             found = crossing(e, c, room[STATE], Step(planned, planned, order), room[AT])
-            if found >= 0.0:
+            if found >= 0.0 and spent(e, track) and track.count[COUNT] < e.max_spikes:
+                track.count[LET_PASS] += 1
+            elif found >= 0.0:
                 s = found
                 if not emit(e, track, spikes, start + (elapsed + s)):
                     return 0
@@ -219,7 +242,7 @@ def walk_interval(e, c, interval, track, spikes, pieces):
             arrive(e, c, room[STATE], step, room[AT])
             room[AT, v] = theta
             elapsed += s
-            if not reset_state(e, c, track, start + elapsed):
+            if not reset_state(e, c, track, start + elapsed, True):
                 return 0
             continue
         if spike >= 0:
