@@ -43,8 +43,6 @@ def check_scheme(scheme, model):
         )
     if scheme.gradient == "surrogate":
         raise ValueError(f"gradient is 'surrogate' for {name}; accepted: adjusted, piggyback")
-    if model.refractory > 0.0:
-        raise ValueError(f"refractory is {model.refractory!r} for {name}; accepted: 0")
 
 
 class ModelLayer:
@@ -97,6 +95,8 @@ class ModelLayer:
             negative=negative,
             overshoot=OVERSHOOTS[scheme.overshoot],
             spikes_per_step=scheme.spikes_per_step or 0,
+            refractory=model.refractory * model.time_unit,
+            gate=source.gate,
             max_spikes=model.max_spikes,
             dt=float(scheme.dt),
             n_grid=int(grid_steps(min(scheme.dt, duration), duration)),

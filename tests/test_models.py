@@ -292,7 +292,6 @@ def test_what_models_are_not_simulated_with_is_refused_in_one_line():
     refused("method is 'trapezoidal' for qif: it is not explicit", method="trapezoidal")
     refused("4 entries; accepted: numbers, or arrays of length 3",
             model=models.qif(tau=[1.0, 2.0, 3.0, 4.0]))  # fmt: skip
-    refused("refractory is 1.0", model=models.eif(refractory=1.0))
     refused("tolerance is 1e-06; accepted: None", method="rk4", tolerance=1e-6)
     refused("tolerance is 1e-17; accepted: None, or from 8.9e-16", method="ps", tolerance=1e-17)
     refused("order is 3; accepted: none beside a tolerance", method="ps", order=3, tolerance=1e-6)

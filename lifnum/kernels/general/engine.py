@@ -16,6 +16,9 @@ WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
  RESULT, RISE, TAIL) = range(16)  # fmt: skip
 
+# entries of row RESULT of an adjoint: by the interval's start and end, and by the hold's end
+BY_START, BY_END, BY_HOLD = range(3)
+
 
 class Engine(NamedTuple):
     """A layer's model and scheme; its class is that of the method's family.
@@ -37,6 +40,8 @@ class Engine(NamedTuple):
     negative: int
     overshoot: int
     spikes_per_step: int  # the most of a neuron in a step of the grid; 0: no limit
+    refractory: float  # how long the threshold variable is held after a spike
+    gate: int  # where p has the factor of its derivative: 1, 0 while it is held; -1: never is
     max_spikes: int
     dt: float
     n_grid: int

@@ -21,6 +21,7 @@ from lifnum.kernels.general.lanes import (
     Checkpoints,
     Lanes,
     adjoint_lanes,
+    drops,
     jump,
     start_lanes,
     walk_lanes,
@@ -30,12 +31,16 @@ from lifnum.kernels.general.walk import (
     ARMED,
     ENDED,
     FAULT,
+    HELD,
+    HOLDING,
     N_COUNTS,
     PIECES,
+    RELEASED,
     Interval,
     Pieces,
     Points,
     Track,
+    hold,
     merge,
     walk_interval,
 )
@@ -99,9 +104,10 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
     return Alone(
         np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
         np.zeros(WIDTH, np.int64),
-        np.zeros(N_COUNTS, np.int64), np.zeros(1), np.empty((LANES, capacity)),
+        np.zeros(N_COUNTS, np.int64), np.zeros(2), np.empty((LANES, capacity)),
         np.empty(LANES, np.int64), np.empty(LANES, np.int64),
         np.empty((LANES, N_FAULTS), np.int64), np.empty(LANES), np.zeros((2, LANES), np.int64),
+        np.zeros(LANES),
         np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
         np.empty((n_pieces, 2)), np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
         np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
@@ -124,9 +130,9 @@ def points_of(e, times):
 @allocating_kernel
 def back_for(e, d_times, n_points, n_inputs, n_parts):
     return Back(
-        np.empty((e.n, LANES)), np.empty((e.n, LANES)), np.empty((e.n, MAX_ORDER, LANES)),
-        np.zeros(n_points), np.zeros((n_inputs, LANES)), d_times, np.empty(LANES + 1, np.int64),
-        np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
+        np.empty((e.n, LANES)), np.zeros(LANES), np.empty((e.n, LANES)),
+        np.empty((e.n, MAX_ORDER, LANES)), np.zeros(n_points), np.zeros((n_inputs, LANES)),
+        d_times, np.empty(LANES + 1, np.int64), np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
     )  # fmt: skip
 
 
@@ -134,7 +140,8 @@ def back_for(e, d_times, n_points, n_inputs, n_parts):
 def checkpoints_for(e, n_segments):
     return Checkpoints(np.empty((n_segments, e.n, LANES)), np.empty((n_segments, LANES), np.int64),
                        np.empty((n_segments, N_WORDS), np.int64),
-                       np.empty((n_segments, 2, LANES), np.int64))  # fmt: skip
+                       np.empty((n_segments, 2, LANES), np.int64),
+                       np.empty((n_segments, LANES)))  # fmt: skip
 
 
 def units(e, batch, results, gradients=None, analytical=False):
@@ -332,7 +339,9 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
 
     drive (inputs,): weights.
     """
-    c = Cell(batch.p[j], batch.thresholds[j], s.room, s.r, s.reach)
+    c = Cell(s.p[0], batch.thresholds[j], s.room, s.r, s.reach)
+    for i in range(len(c.p)):
+        c.p[i] = batch.p[j, i]
     room, track = c.room, Track(s.count, s.when)
     for i in range(e.n):
         room[STATE, i] = batch.starts[j, i]
@@ -345,7 +354,8 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
         source = points.source[k]
         if source >= 0:
             variable, sign = jump(e, drive[source])
-            room[STATE, variable] += sign * drive[source]
+            if not drops(e, track.count[HOLDING] != 0, variable):
+                room[STATE, variable] += sign * drive[source]
         track.count[PIECES] = 0
         interval = Interval(begun, end - begun, points.tied[k], source < 0)
         on = call(e.walk_interval, (e, c, interval, track, s.spikes[0], pieces))
@@ -358,6 +368,7 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
             y, h, order = pieces.state[piece], pieces.length[piece, 0], pieces.order[piece]
             closed = piece == n_pieces - 1
             length = h if pieces.kind[piece] == ENDED else pieces.length[piece, 1]
+            hold(e, c, pieces.kind[piece] in (HELD, RELEASED))
             if q < len(queries) and h > 0.0:
                 flow(e, c, y, h, True, room[AT])
             while q < len(queries) and queries[q] < (end if closed else begun + length):
@@ -374,6 +385,7 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
                         out[i, q] = room[END, i]
                 q += 1
             begun += length
+        hold(e, c, False)
         if on == 0:
             break
     while q < len(queries):  # at the end, or from a spike on that the cap suppresses

@@ -38,6 +38,8 @@ from lifnum.kernels.general.recurrences import (
 
 """
 
+GATE = "1 or held"  # the parameter that is no user's: see `Engine.gate`
+
 SMALL = 60  # operations of a function that is compiled into what calls it
 
 _BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
@@ -51,6 +53,8 @@ class Source:
     text : str
     n : int
         Number of variables.
+    gate : int
+        Where p has the factor of the threshold variable's derivative; -1: there is none.
     slots : list of int
         Nodes of the model's graph that p holds: what depends on parameters alone.
     n_rows : int
@@ -65,7 +69,12 @@ class Source:
         graph, self.n = self.graph, len(model.variables)
         rate = graph.number(1.0 / model.time_unit)
         self.right = [graph.mul(rate, node) for node in model._nodes["right"]]
-        self.reset = model._nodes["reset"]
+        self.reset, self.gate = model._nodes["reset"], -1
+        if model.refractory > 0.0:
+            v, gate = model.threshold_index, graph.symbol("parameter", GATE)
+            self._operand(gate, None)
+            self.gate = self._slot[gate]
+            self.right[v] = graph.mul(gate, self.right[v])
         n = self.n
         directions = [graph.symbol("d", k) for k in range(n)]
         weights = [graph.symbol("w", k) for k in range(n)]
@@ -268,7 +277,7 @@ class Source:
 
     def parameters(self, model, n_neurons):
         """p of every neuron (n_neurons, n_p), float64."""
-        values = self.graph.evaluate(self.slots, model.parameters)
+        values = self.graph.evaluate(self.slots, {**model.parameters, GATE: 1.0})
         table = np.zeros((n_neurons, max(1, len(values))))
         for k, value in enumerate(values):
             table[:, k] = value
@@ -351,5 +360,5 @@ def vectors(source, model, e):
         return None
     n_p = max(1, len(source.slots))
     module = module_of(HEADER + source.text)
-    walks = e.n, n_p, e.v, model.input_indices
+    walks = e.n, n_p, e.v, model.input_indices, e.gate >= 0
     return module_of(quiet.text(module.__name__.rpartition(".")[2], names, walks, text()))

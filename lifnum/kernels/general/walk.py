@@ -25,7 +25,8 @@ from lifnum.kernels.steps import grid_index
 
 # What ends a piece; one that is ENDED may have been cut. FIRED has no length: a neuron spikes where
 # it is, at the start of an interval, and CLOCKED at the end of a step whose grid point decides.
-SPIKED, ENDED, FIRED, CLOCKED = range(4)
+# While the neuron is held a piece ends with the interval, HELD, or with the hold, RELEASED.
+SPIKED, ENDED, FIRED, CLOCKED, HELD, RELEASED = range(6)
 
 
 class Points(NamedTuple):
@@ -61,11 +62,13 @@ class Track(NamedTuple):
     """Where a walk stands."""
 
     count: np.ndarray  # int64 (N_COUNTS,), see below
-    when: np.ndarray  # float64 (1,): time of a fault
+    when: np.ndarray  # float64 (2,): time of a fault; end of the hold
 
 
-(COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, USED, LET_PASS,
- N_COUNTS) = range(10)  # fmt: skip
+(COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, USED, LET_PASS, HOLDING,
+ N_COUNTS) = range(11)  # fmt: skip
+
+FAULT_TIME, HOLD_END = range(2)
 
 NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM = range(4)
 
@@ -118,7 +121,7 @@ def note(e, c, track, pieces, step, cuts, kind, spike):
 @kernel
 def fault(track, kind, time):
     track.count[FAULT] = kind
-    track.when[0] = time
+    track.when[FAULT_TIME] = time
 
 
 @kernel
@@ -151,6 +154,9 @@ def reset_state(e, c, track, time, crossed):
     """
     room = c.room
     call(e.reset, (c.p, room[AT], room[STATE]))
+    if e.gate >= 0:
+        track.count[HOLDING] = 1
+        track.when[HOLD_END] = time + e.refractory
     may_stay = e.interpolation == NONE or (e.spikes_per_step > 0 and not crossed)
     below = may_stay or room[STATE, e.v] < c.theta
     for i in range(e.n):
@@ -189,6 +195,19 @@ def may_spike(e, track):
 
 
 @kernel
+def fire_on_grid(e, c, track, spikes, pieces, time):
+    """The spikes that the grid point at the end of a step decides; whether the neuron walks on."""
+    state, v = c.room[STATE], e.v
+    above = state[v] >= c.theta and track.count[HOLDING] == 0
+    while above and (track.count[ARMED] != 0 or (e.has_reset and e.overshoot != LOSE)):
+        if not fire(e, c, track, spikes, pieces, time, CLOCKED):
+            return False
+        above = e.overshoot == SEVERAL and e.has_reset and state[v] >= c.theta
+        above = above and track.count[HOLDING] == 0
+    return True
+
+
+@kernel
 def longest_step(e, c, rest):
     """(cuts, order, step) of the longest step, rest halved so often, with an end; order < 0: none.
 
@@ -205,6 +224,43 @@ def longest_step(e, c, rest):
 
 
 @kernel
+def hold(e, c, held):
+    """From here on the cell's field is that of a neuron that is held, or not."""
+    if e.gate >= 0:
+        c.p[e.gate] = 0.0 if held else 1.0
+
+
+@kernel
+def walk_held(e, c, interval, elapsed, track, pieces):
+    """A piece of row STATE while it is held: (its length, whether it ends the interval).
+
+    A length < 0: it has no end.
+    """
+    rest = max(interval.length - elapsed, 0.0)
+    left = max(track.when[HOLD_END] - (interval.start + elapsed), 0.0)
+    hold(e, c, True)
+    cuts, order, planned = longest_step(e, c, min(left, rest))
+    hold(e, c, False)
+    if order < 0:
+        return -1.0, False
+    kind = HELD if left > rest else RELEASED
+    note(e, c, track, pieces, Step(planned, planned, order), cuts, kind, -1)
+    copy(e, c.room, END, STATE)
+    if kind == RELEASED and cuts == 0:
+        track.count[HOLDING] = 0
+    return planned, kind == HELD and cuts == 0
+
+
+@kernel
+def blame(e, c, track, time):
+    """A fault: no piece from here has an end."""
+    for i in range(e.n - 1, -1, -1):
+        if not abs(c.room[END, i]) < np.inf:
+            track.count[VARIABLE] = i
+    fault(track, NOT_FINITE, time)
+
+
+@kernel
 def walk_interval(e, c, interval, track, spikes, pieces):
     """Walk row STATE of a neuron over a sub-interval; 1 where it walks on after it, else 0."""
     v, room, theta, start = e.v, c.room, c.theta, interval.start
@@ -212,19 +268,28 @@ def walk_interval(e, c, interval, track, spikes, pieces):
     if interval.opens:
         track.count[USED] = 0
     if interval.tied or (clocked and interval.length == 0.0):
-        note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, ENDED, -1)
+        kind = HELD if track.count[HOLDING] != 0 else ENDED
+        note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, kind, -1)
         return 1
-    while not clocked and room[STATE, v] >= theta and may_spike(e, track) and not spent(e, track):
-        if not fire(e, c, track, spikes, pieces, start, FIRED):
-            return 0
     elapsed = 0.0
     while True:
+        if track.count[HOLDING] != 0:
+            length, over = walk_held(e, c, interval, elapsed, track, pieces)
+            if length < 0.0:
+                blame(e, c, track, start + elapsed)
+                return 0
+            if over:
+                break
+            elapsed += length
+            continue
+        above = room[STATE, v] >= theta and may_spike(e, track)
+        if above and not clocked and not spent(e, track):
+            if not fire(e, c, track, spikes, pieces, start + elapsed, FIRED):
+                return 0
+            continue
         cuts, order, planned = longest_step(e, c, max(interval.length - elapsed, 0.0))
         if order < 0:
-            for i in range(e.n - 1, -1, -1):
-                if not abs(room[END, i]) < np.inf:
-                    track.count[VARIABLE] = i
-            fault(track, NOT_FINITE, start + elapsed)
+            blame(e, c, track, start + elapsed)
             return 0
         spike, s = -1, planned
         if not clocked and may_spike(e, track) and room[STATE, v] < theta:
@@ -254,12 +319,8 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         elapsed += planned
         if clocked and room[STATE, v] >= theta:  # it has spiked: the grid point says so
             break
-    if clocked:
-        above = room[STATE, v] >= theta
-        while above and (track.count[ARMED] != 0 or (e.has_reset and e.overshoot != LOSE)):
-            if not fire(e, c, track, spikes, pieces, start + interval.length, CLOCKED):
-                return 0
-            above = e.overshoot == SEVERAL and e.has_reset and room[STATE, v] >= theta
+    if clocked and not fire_on_grid(e, c, track, spikes, pieces, start + interval.length):
+        return 0
     if room[STATE, v] < theta:
         track.count[ARMED] = 1
     return 1
