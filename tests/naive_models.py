@@ -581,6 +581,7 @@ def continuous_adjoint(inputs, weights, plain, scheme, duration, d_times):
         y = np.real(y)
         if kind == "piece":
             lam = transposed(lambda y: true_flow(more[1], y, more[0]), y)
+            extra = 0.0  # a spike where the grid begins a step moves with nothing
         elif kind == "release":
             by_hold = extra - lam[plain.v] * plain.field(y)[plain.v]
             extra = 0.0
@@ -594,7 +595,7 @@ def continuous_adjoint(inputs, weights, plain, scheme, duration, d_times):
             if more[1]:
                 lam[plain.v] -= sigma / slope
             else:
-                extra = sigma
+                extra += sigma
         else:
             after, place = np.real(more[0]), more[1]
             weight = weights[inputs[place][1]]

@@ -279,10 +279,10 @@ def test_models_with_a_limit_are_the_oracle_s_and_adjusted_equals_complex_steps(
     if interpolation == "dense":
         assert net.layers[0].n_unresolved == case.conditioning.let_pass
     if name != "wave":
-        assert case.conditioning.let_pass > 0
+        assert case.conditioning.let_pass > 0 or spikes_per_step > 1
         usual = Scheme(method, order, dt, interpolation)
-        assert len(Network(list(zip(case.weights, case.models)), usual, 40.0)
-                   .forward(case.inputs()).times) != len(times)  # fmt: skip
+        net = Network(list(zip(case.weights, case.models)), usual, case.duration)
+        assert not np.array_equal(net.forward(case.inputs()).times, out.times)
     check_adjusted(case, expected)
 
 
