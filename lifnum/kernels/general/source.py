@@ -69,11 +69,11 @@ class Source:
         graph, self.n = self.graph, len(model.variables)
         rate = graph.number(1.0 / model.time_unit)
         self.right = [graph.mul(rate, node) for node in model._nodes["right"]]
-        self.reset, self.gate = model._nodes["reset"], -1
+        self.reset, self.gate, self._moves = model._nodes["reset"], -1, {}
         if model.refractory > 0.0:
             v, gate = model.threshold_index, graph.symbol("parameter", GATE)
             self._operand(gate, None)
-            self.gate = self._slot[gate]
+            self.gate, self._moves = self._slot[gate], {gate: False}
             self.right[v] = graph.mul(gate, self.right[v])
         n = self.n
         directions = [graph.symbol("d", k) for k in range(n)]
@@ -112,11 +112,36 @@ class Source:
         if self.graph.is_number(node):
             return repr(self.graph.nodes[node][1])
         if not self.graph.varies[node]:
+            if self._is_gated(node):
+                return self._inline(node)
             if node not in self._slot:
                 self._slot[node] = len(self.slots)
                 self.slots.append(node)
             return f"p[{self._slot[node]}]"
         return name(node)
+
+    def _is_gated(self, node):
+        """Whether a node of parameters depends on the gate, without being it: no number of p."""
+        if not self._moves:
+            return False
+        if node not in self._moves:
+            self._moves[node] = any(
+                self._is_gated(one) or self._slot.get(one) == self.gate
+                for one in self.graph.operands(node)
+            )
+        return self._moves[node]
+
+    def _inline(self, node):
+        """The code of a node of parameters, written out."""
+        operation, *rest = self.graph.nodes[node]
+        if operation == "phi":
+            return f"phi({rest[0]}, {self._operand(rest[1], None)})"
+        operands = [self._operand(one, None) for one in rest]
+        if operation in _BINARY:
+            return f"({f' {_BINARY[operation]} '.join(operands)})"
+        if operation == "neg":
+            return f"(-{operands[0]})"
+        return f"{'power' if operation == 'pow' else operation}({', '.join(operands)})"
 
     def _straight(self, name, arguments, outputs):
         """A function of tuples, of numbers or of vectors, and the same that fills `out`."""
