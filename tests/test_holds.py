@@ -5,9 +5,7 @@ import itertools
 import naive_models
 import numpy as np
 import pytest
-from test_gradients import relative_error
-from test_limits import ModelCase
-from test_models import check_adjusted
+from cases import ModelCase, check_adjusted, relative_error
 
 from lifnum import Model, Network, RungeKutta, Scheme, SpikeTrains, models
 

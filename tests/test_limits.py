@@ -7,8 +7,7 @@ import naive
 import naive_models
 import numpy as np
 import pytest
-from test_gradients import GRADIENT_TOLERANCE, derivative, relative_error
-from test_models import check_adjusted
+from cases import GRADIENT_TOLERANCE, ModelCase, check_adjusted, derivative, relative_error
 
 from lifnum import Model, Network, Neuron, Scheme, SpikeTrains, models, options, sweep, train
 from lifnum.runs.configuration import Configuration
@@ -201,31 +200,6 @@ def test_the_potential_falls_from_where_it_is_at_the_start_of_a_step(interpolati
     fallen = (integral - u) - (integral - u)[0]  # since the first spike, which chords misplace
     np.testing.assert_allclose(fallen, [0.0, 1.0, 1.0, 2.0], atol=1e-7)
     assert u[0] > 1.0
-
-
-class ModelCase:
-    """As `test_models.Case`: a layer of two neurons that would spike several times a step."""
-
-    def __init__(self, model, scheme, seed=0, size=0.4, duration=40.0):
-        rng = np.random.default_rng(seed)
-        self.models, self.scheme, self.duration = [model], scheme, duration
-        self.weights = [size * (0.5 + rng.uniform(size=(3, 2)))]
-        self.times = np.sort(rng.uniform(0.0, 0.8, 8)) * duration
-        self.indices = rng.integers(0, 3, 8)
-        self.conditioning = naive_models.Conditioning()
-
-    def network(self):
-        return Network(list(zip(self.weights, self.models)), self.scheme, self.duration)
-
-    def inputs(self):
-        return SpikeTrains.from_samples([(self.times, self.indices)], 3)
-
-    def oracle(self, weights=None, times=None):
-        times = self.times if times is None else times
-        return naive_models.simulate(
-            list(zip(times, self.indices)), weights or self.weights, self.models, self.scheme,
-            self.duration, self.conditioning,
-        )  # fmt: skip
 
 
 # whose input lifts the threshold variable; and one without a reset, which spikes as it rises
