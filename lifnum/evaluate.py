@@ -18,7 +18,7 @@ from lifnum.runs import evaluation
 from lifnum.runs.configuration import Configuration, check_scheme
 from lifnum.runs.run import data_digest, remarks, silent_output
 from lifnum.runs.transfer import GradientComparison, Transfer
-from lifnum.scheme import Scheme
+from lifnum.scheme import LIMITS, Scheme
 
 EPILOG = """\
 transfer: with any option of the grid, --gradients or --output, each network is evaluated under the
@@ -118,17 +118,22 @@ def unresolved_lines(unresolved, net):
         if net.device != "cpu":
             return ["peaks that chords miss are not counted on a GPU"]
         what = "peaks a sample above the threshold missed by chords"
-    else:
+        if net.scheme.spikes_per_step is not None:
+            what += ", and crossings beyond the limit of spikes in a step"
+    elif net.scheme.interpolation == "none":
         what = "spikes a sample left u at or above the threshold"
+    else:
+        what = "crossings a sample beyond the limit of spikes in a step"
     return [f"layer {k}: {n:.3g} {what}" for k, n in enumerate(unresolved) if n > 0]
 
 
 def grid_of(args, trained):
     """The schemes asked for; what no option says is as in training."""
-    if not isinstance(trained.method, str) or trained.tolerance is not None:
+    limited = any(getattr(trained, name) != usual for name, usual in LIMITS.items())
+    if not isinstance(trained.method, str) or trained.tolerance is not None or limited:
         raise ValueError(
             f"the scheme in training, {trained.label}, has no place in a transfer file; accepted: "
-            "traces of named methods without a tolerance"
+            "traces of named methods without a tolerance, a limit of spikes or another overshoot"
         )
     methods = args.methods or [trained.method]
     orders = args.orders

@@ -72,6 +72,11 @@ def positive(kind):
     return parse
 
 
+def number_or_none(text):
+    """An argparse type: an integer > 0, or none."""
+    return None if text == "none" else positive(int)(text)
+
+
 def whole(text):
     """An argparse type: an integer >= 0."""
     value = int(text)
@@ -88,3 +93,5 @@ def _storable(value):
 
 
 whole.__name__ = "integer"
+
+number_or_none.__name__ = "positive integer"

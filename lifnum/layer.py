@@ -61,10 +61,11 @@ class Layer:
     n_capped, n_suppressed : int
         Neurons at the cap of spikes, and those whose next spike it suppressed, over the batch.
     n_unresolved : int or None
-        Crossings that the interpolation did not resolve, over the batch: under `none`, which gives
-        at most one spike a step, spikes after whose reset u was still at or above theta; under
+        Crossings that the interpolation did not resolve, over the batch: under `none`, unless
+        overshoot is several, spikes after whose reset u was still at or above theta; under
         `linear`, peaks of the method's dense output above theta that no chord saw (only where
-        `Network.forward` was asked to count them, on the CPU; None elsewhere); 0 under `dense`.
+        `Network.forward` was asked to count them, on the CPU; None elsewhere); under both
+        interpolations, crossings beyond spikes_per_step (0 under `dense` without that limit).
     n_steps : int
         Sub-intervals of the last forward pass, over the batch.
     n_without_gradient : int
@@ -153,9 +154,9 @@ class Layer:
     def _call(self, kernel, find, *arguments):
         """What a kernel returns; `find` gives the address of what it calls for such arguments.
 
-        The types of the arguments follow from that of the weights.
+        The types of the arguments follow from that of the weights and the class of the dynamics.
         """
-        key = find, self.dtype
+        key = find, self.dtype, type(arguments[0])
         if key not in _KERNELS:
             address = find(*arguments)
             _KERNELS[key] = kernel.for_types_of(*arguments, address), address

@@ -5,10 +5,11 @@ import numpy as np
 from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
+from lifnum.kernels.general.lanes import LET_PASS_SO_FAR, N_FAULTS, SUPPRESSED_ONE
 from lifnum.kernels.general.source import Source, address, address_in, vectors
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
-from lifnum.methods.interpolation import INTERPOLATIONS
+from lifnum.methods.interpolation import INTERPOLATIONS, OVERSHOOTS
 from lifnum.methods.runge_kutta import TABLEAUS, coefficients
 from lifnum.spikes import SpikeTrains
 from lifnum.weights import write
@@ -42,8 +43,6 @@ def check_scheme(scheme, model):
         )
     if scheme.gradient == "surrogate":
         raise ValueError(f"gradient is 'surrogate' for {name}; accepted: adjusted, piggyback")
-    if model.refractory > 0.0:
-        raise ValueError(f"refractory is {model.refractory!r} for {name}; accepted: 0")
 
 
 class ModelLayer:
@@ -94,7 +93,10 @@ class ModelLayer:
             has_reset=bool(model.reset),
             positive=positive,
             negative=negative,
-            overshoot=engine.OVERSHOOTS[scheme.overshoot],
+            overshoot=OVERSHOOTS[scheme.overshoot],
+            spikes_per_step=scheme.spikes_per_step or 0,
+            refractory=model.refractory * model.time_unit,
+            gate=source.gate,
             max_spikes=model.max_spikes,
             dt=float(scheme.dt),
             n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
@@ -162,11 +164,9 @@ class ModelLayer:
 
         The adjoint simulates anew: nothing more is kept, whatever is asked for.
         """
-        # crossings that were not resolved are not counted, but where there are none
-        self.n_unresolved = 0 if self.engine.interpolation == engine.DENSE else None
         batch, n_post = len(inputs), self.shape[1]
         counts = np.zeros((batch, n_post), np.int64)
-        faults = np.zeros((batch, n_post, 3), np.int64)
+        faults = np.zeros((batch, n_post, N_FAULTS), np.int64)
         fault_times = np.zeros((batch, n_post))
         while True:
             slots = np.empty((batch, n_post, self._capacity))
@@ -188,7 +188,10 @@ class ModelLayer:
             times[order], neurons[order].astype(np.int32), offsets, n_post
         )
         self.n_capped = int((counts == self.neuron.max_spikes).sum())
-        self.n_suppressed = int(faults[:, :, 2].sum())
+        self.n_suppressed = int(faults[:, :, SUPPRESSED_ONE].sum())
+        # crossings that were not resolved are counted only where those of the limit are all
+        dense = self.engine.interpolation == engine.DENSE
+        self.n_unresolved = int(faults[:, :, LET_PASS_SO_FAR].sum()) if dense else None
         self.n_steps = int((inputs.times < self.engine.duration).sum()) + batch * self.engine.n_grid
         self._run = inputs, results, order
         return self.spikes
@@ -198,7 +201,7 @@ class ModelLayer:
         if not len(bad):
             return
         sample, neuron = bad[0]
-        kind, variable, _ = faults[sample, neuron]
+        kind, variable = faults[sample, neuron, :2]
         where = f"sample {sample}, neuron {neuron}"
         time = fault_times[sample, neuron]
         if kind == RESET_ABOVE:

@@ -75,8 +75,8 @@ class Network:
             )
         self._scheme, self._duration, self._device = scheme, float(duration), device
         self._ready = False  # whether there is a forward pass for backward
-        if device == "cuda" and scheme.gradient == "surrogate":
-            raise ValueError(f"device is {device!r}; accepted: 'cpu' for gradient 'surrogate'")
+        if device == "cuda" and scheme.only_on_cpu:
+            raise ValueError(f"device is {device!r}; accepted: 'cpu' for {scheme.only_on_cpu}")
         if device == "cuda" and any(isinstance(neuron, Model) for _, neuron in layers):
             raise ValueError(f"device is {device!r}; accepted: 'cpu' for a Model")
         kind = self._device_layer(device)
@@ -229,9 +229,8 @@ class Network:
         adjusted = scheme.adjoint() == "adjusted"
         for k, one in enumerate(layers):
             stated = with_states and k == len(layers) - 1
-            keep_pieces = (differentiable and adjusted) or (
-                stated and scheme.interpolation == "linear"
-            )
+            restarts = scheme.interpolation == "linear" or scheme.spikes_per_step is not None
+            keep_pieces = (differentiable and adjusted) or (stated and restarts)
             keep_states = (differentiable and adjusted and (k > 0 or of_inputs)) or stated
             try:
                 spikes = one.forward(spikes, keep_pieces, keep_states, count_peaks)

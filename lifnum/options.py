@@ -21,7 +21,7 @@ from lifnum.fields import positive, whole
 from lifnum.files.hdf5 import one_line
 from lifnum.network import DEVICES
 from lifnum.runs.configuration import DEFAULT_DT, Configuration, scheme_of
-from lifnum.scheme import SURROGATE_OPTIONS, Scheme, needs_grid
+from lifnum.scheme import LIMITS, SURROGATE_OPTIONS, Scheme, needs_grid
 
 # what other programs ask for here
 __all__ = ["DEFAULT_DT", "positive", "scheme_of", "whole"]
@@ -74,7 +74,7 @@ def add_grid(parser, default, gradients=False):
     )  # fmt: skip
     plural = {"method": "methods", "order": "orders"}
     for name, one in fields.options_of(Scheme).items():
-        if gradients or name not in ("gradient", *SURROGATE_OPTIONS):
+        if gradients or name not in ("gradient", *LIMITS, *SURROGATE_OPTIONS):
             fields.add(group, one, plural.get(name, name), nargs="+")
     return group
 
@@ -107,10 +107,37 @@ def gradients_of(args):
     return found
 
 
-def grid(methods, orders, dts, interpolations, gradients=({},)):
+def limits_of(args):
+    """What further spikes in a step do for `grid`, of the options of `add_grid`.
+
+    Returns
+    -------
+    dict
+        Arguments of Scheme, a list under interpolation ``none`` and one under ``others``.
+    """
+    return {
+        "none": [{"overshoot": one} for one in args.overshoot or ["again"]],
+        "others": [{"spikes_per_step": n} for n in args.spikes_per_step or [None]],
+    }
+
+
+def _check_limits(limits, interpolations):
+    """Refuse limits that belong to no interpolation that there is."""
+    for name, key, needed in (
+        ("overshoot", "none", {"none"}), ("spikes_per_step", "others", {"dense", "linear"}),
+    ):  # fmt: skip
+        given = [one.get(name, LIMITS[name]) for one in limits[key]]
+        if given != [LIMITS[name]] and not needed & set(interpolations):
+            raise ValueError(
+                f"{name} is {given}; accepted: no such option where no interpolation is "
+                f"{' or '.join(sorted(needed))}"
+            )
+
+
+def grid(methods, orders, dts, interpolations, gradients=({},), limits=None):
     """Schemes of the combinations of lists, each once; see `add_grid` for what is left out.
 
-    gradients: arguments of Scheme, as `gradients_of` gives.
+    gradients, limits: arguments of Scheme, as `gradients_of` and `limits_of` give.
 
     Raises
     ------
@@ -120,6 +147,8 @@ def grid(methods, orders, dts, interpolations, gradients=({},)):
     """
     if orders and "ps" not in methods:
         raise ValueError(f"orders are {orders}; accepted: none where ps is not among the methods")
+    limits = limits or {"none": [{}], "others": [{}]}
+    _check_limits(limits, interpolations)
     schemes = {}
     for method, interpolation, gradient in product(methods, interpolations, gradients):
         kind = gradient.get("gradient")
@@ -128,8 +157,13 @@ def grid(methods, orders, dts, interpolations, gradients=({},)):
         if kind == "adjusted" and interpolation == "none":
             gradient = {}
         for order in (orders or (None,)) if method == "ps" else (None,):
-            for dt in dts if needs_grid(method, interpolation) else (None,):
-                scheme = Scheme(method, order, dt, interpolation, **gradient)
+            here = limits["none" if interpolation == "none" else "others"]
+            for limit, dt in product(here, dts):
+                if not needs_grid(method, interpolation, limit.get("spikes_per_step")):
+                    dt = None
+                if kind == "surrogate" and limit not in ({}, {"overshoot": "again"}):
+                    continue
+                scheme = Scheme(method, order, dt, interpolation, **gradient, **limit)
                 if scheme.gradients_coincide:  # one of them, then
                     first = next(g for g in gradients if g.get("gradient") != "surrogate")
                     scheme = replace(scheme, **{"gradient": None} | first)

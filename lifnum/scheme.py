@@ -7,12 +7,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from lifnum.errors import _is_integer, _positive
-from lifnum.fields import option
-from lifnum.kernels.general.engine import OVERSHOOTS
+from lifnum.fields import number_or_none, option
 from lifnum.kernels.lif import dynamics
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods import propagators
-from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE
+from lifnum.methods.interpolation import DENSE, INTERPOLATIONS, LINEAR, NONE, OVERSHOOTS
 from lifnum.methods.surrogates import SURROGATES
 from lifnum.methods.tableau import RungeKutta
 from lifnum.neurons.model import Model
@@ -21,12 +20,17 @@ ADJOINTS = ("adjusted", "piggyback")  # of spike times
 
 GRADIENTS = (*ADJOINTS, "surrogate")
 
+OVERSHOOT_HELP = "again (spikes at the next point), several (at once), lose (silent until below)"
+
 SURROGATE_OPTIONS = {"surrogate": "fast-sigmoid", "slope": None, "reset_gradient": False}
 
+# what a neuron does with its further spikes in a step of the grid, and what is usual
+LIMITS = {"overshoot": "again", "spikes_per_step": None}
 
-def needs_grid(method, interpolation):
+
+def needs_grid(method, interpolation, spikes_per_step=None):
     """Whether there is no simulation without a grid."""
-    return method != "exact" or interpolation == "none"
+    return method != "exact" or interpolation == "none" or spikes_per_step is not None
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Scheme:
     order : int, optional
         Order of ps, 1 to 32; the other methods have their own.
     dt : float, optional
-        Grid step; not needed by exact, unless interpolation is none.
+        Grid step; not needed by exact, unless interpolation is none or spikes_per_step is given.
     interpolation : {"dense", "linear", "none"}
         Spike times at the root of the method's dense output, on the chord of the step, or
         rounded to the grid.
@@ -54,9 +58,13 @@ class Scheme:
         Instead of an order of ps, for models: each step of each neuron takes as many terms as
         this relative size of the last two needs. At least 4 eps.
     overshoot : {"again", "several", "lose"}
-        What a model's neuron does under interpolation none that is still above its threshold
-        after a spike: spike at the next grid point; at once as often as resets fit; or be silent
-        until it has been below.
+        What a neuron does under interpolation none that is still at or above its threshold after
+        a spike: spike at the next grid point; at once as often as resets fit; or be silent until
+        it has been below.
+    spikes_per_step : int, optional
+        Under interpolation dense or linear, the most spikes of a neuron in a step of the grid; no
+        limit by default. After the last one the neuron goes on without spikes to the end of that
+        step; if it is at or above its threshold as the next one begins, it spikes at once.
     surrogate : {"fast-sigmoid", "arctan"}
         What stands in for dS/du under the surrogate gradient: (1/theta) phi((u - theta)/theta)
         with phi(x) = 1/(1 + k abs(x))^2, or (k/2)/(1 + (pi x k/2)^2).
@@ -84,7 +92,14 @@ class Scheme:
     )
     gradient: str | None = option(", ".join(GRADIENTS), "NAME", default=None)
     tolerance: float | None = None
-    overshoot: str = "again"
+    overshoot: str = option(
+        f"under none, a neuron still at or above its threshold after a spike: {OVERSHOOT_HELP}",
+        "NAME", default="again",
+    )  # fmt: skip
+    spikes_per_step: int | None = option(
+        "most spikes of a neuron in a step of the grid, with an interpolation", "N",
+        number_or_none, None, shown="none, no limit",
+    )  # fmt: skip
     surrogate: str = option(
         f"derivative of a spike in the gradient surrogate: {', '.join(SURROGATES)}", "NAME",
         default="fast-sigmoid",
@@ -121,8 +136,7 @@ class Scheme:
             refuse("gradient", f"adjusted or piggyback {why}")
         self._check_surrogate(refuse, one_of)
         own_series = None if tableau else propagators.series_order(self.method, 0) or None
-        if self.overshoot not in OVERSHOOTS:
-            refuse("overshoot", ", ".join(OVERSHOOTS))
+        self._check_limits(refuse, one_of)
         if self.tolerance is not None:
             least = 4.0 * np.finfo(np.float64).eps
             real = isinstance(self.tolerance, numbers.Real)
@@ -137,10 +151,26 @@ class Scheme:
             refuse("order", f"none for method {self.method!r}: only 'ps' takes an order")
         if self.dt is not None:
             _positive("dt", self.dt)
-        elif needs_grid(self.method, self.interpolation):
-            gridless = self.method == "exact"
-            why = "where interpolation is 'none'" if gridless else f"for method {self.method!r}"
+        elif needs_grid(self.method, self.interpolation, self.spikes_per_step):
+            why = f"for method {self.method!r}"
+            if self.method == "exact":
+                clocked = self.interpolation == "none"
+                why = "where interpolation is 'none'" if clocked else "beside spikes_per_step"
             refuse("dt", f"a finite number > 0 {why}")
+
+    def _check_limits(self, refuse, one_of):
+        """Refuse what is no `LIMITS`, or has no effect."""
+        one_of("overshoot", OVERSHOOTS)
+        if self.overshoot != "again" and self.interpolation != "none":
+            refuse("overshoot", f"'again' where interpolation is {self.interpolation!r}")
+        if self.overshoot != "again" and self.gradient == "surrogate":
+            refuse("overshoot", "'again' beside gradient 'surrogate'")
+        if self.spikes_per_step is not None:
+            if self.interpolation == "none":
+                why = "where interpolation is 'none': overshoot says what more spikes do there"
+                refuse("spikes_per_step", f"None {why}")
+            if not _is_integer(self.spikes_per_step) or self.spikes_per_step < 1:
+                refuse("spikes_per_step", "an integer >= 1, or None for no limit")
 
     def _check_surrogate(self, refuse, one_of):
         """Refuse what is no surrogate, and options of one where there is none."""
@@ -177,6 +207,16 @@ class Scheme:
         """Whether both gradients are the same."""
         return self.method == "exact" and self.interpolation == "dense"
 
+    @property
+    def only_on_cpu(self):
+        """What of the scheme has no kernels for a GPU, as text, or None."""
+        if self.gradient == "surrogate":
+            return "gradient 'surrogate'"
+        for name, usual in LIMITS.items():
+            if getattr(self, name) != usual:
+                return f"{name} {getattr(self, name)!r}"
+        return None
+
     def to_json(self):
         """The scheme as JSON can hold it."""
         entries = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -209,6 +249,8 @@ class Scheme:
             parts.append("piggyback")
         if self.overshoot != "again":
             parts.append(self.overshoot)
+        if self.spikes_per_step is not None:
+            parts.append(f"spikes{self.spikes_per_step}")
         if self.gradient == "surrogate":
             parts.append("surrogate")
             parts += [self.surrogate] if self.surrogate != "fast-sigmoid" else []
@@ -223,12 +265,11 @@ class Scheme:
 
     def _require_for_neuron(self):
         """Refuse what only a Model is simulated with."""
-        for name, default in (("tolerance", None), ("overshoot", "again")):
-            if getattr(self, name) != default:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; accepted: {default!r} for a layer of "
-                    "Neuron, as only a Model takes another"
-                )
+        if self.tolerance is not None:
+            raise ValueError(
+                f"tolerance is {self.tolerance!r}; accepted: None for a layer of Neuron, as only "
+                "a Model takes another"
+            )
 
     def dynamics(self, neuron, duration, dtype):
         """The numbers that the kernels take for a layer of these neurons."""
@@ -250,7 +291,7 @@ class Scheme:
         n_grid = grid_steps(dt, float(duration)) if self.dt is not None else 0
         # no crossing may go unflagged for the rounding of the flag's own terms
         rounding = 8.0 * np.finfo(dtype).eps if self.interpolation == "dense" else 0.0
-        return dynamics.Dynamics(
+        usual = dynamics.Dynamics(
             *method,
             interpolation,
             float(theta),
@@ -262,6 +303,9 @@ class Scheme:
             float(duration),
             0,
         )
+        if all(getattr(self, name) == value for name, value in LIMITS.items()):
+            return usual
+        return dynamics.Limited(*usual, self.spikes_per_step or 0, OVERSHOOTS[self.overshoot])
 
     def is_stable(self, neuron, duration):
         """Whether no decay of the neuron grows over a full step of the grid."""

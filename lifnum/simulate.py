@@ -16,7 +16,7 @@ from lifnum.methods.interpolation import INTERPOLATIONS
 from lifnum.network import Network
 from lifnum.neurons.models import BUILT_IN
 from lifnum.runs import neurons
-from lifnum.scheme import Scheme
+from lifnum.scheme import LIMITS, Scheme
 from lifnum.spikes import SpikeTrains
 from lifnum.train import add_parameter
 
@@ -76,7 +76,7 @@ def parser():
         "interpolation": f"spike times inside a step: {', '.join(INTERPOLATIONS)}",
     }
     for name, one in fields.options_of(Scheme).items():
-        if name in ("method", "order", "dt", "interpolation"):
+        if name in ("method", "order", "dt", "interpolation", *LIMITS):
             text = accepted.get(name, one.metadata["help"])
             fields.add(g, one, default=None, help=text, shown=getattr(SCHEME, name))
     g.add_argument("--tolerance", type=float, metavar="X",
@@ -100,7 +100,9 @@ def scheme_of(args):
     """The Scheme of parsed options."""
     method = args.method or SCHEME.method
     dt = SCHEME.dt if args.dt is None else args.dt
-    return Scheme(method, args.order, dt, args.interpolation or "dense", tolerance=args.tolerance)
+    limits = {name: getattr(args, name) for name in LIMITS if getattr(args, name) is not None}
+    return Scheme(method, args.order, dt, args.interpolation or "dense", tolerance=args.tolerance,
+                  **limits)  # fmt: skip
 
 
 def inputs_of(args):

@@ -150,7 +150,8 @@ def _schemes(args, parsed):
         orders = [own.order]
     dts = args.dt or [own.dt or options.DEFAULT_DT]
     interpolations = args.interpolation or [own.interpolation]
-    return options.grid(methods, orders, dts, interpolations, options.gradients_of(args))
+    return options.grid(methods, orders, dts, interpolations, options.gradients_of(args),
+                        options.limits_of(args))  # fmt: skip
 
 
 def _job(args, train_parser, arguments):

@@ -3,6 +3,7 @@
 import itertools
 
 import naive
+import naive_models
 import numpy as np
 
 from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
@@ -102,3 +103,71 @@ def well_conditioned(make, n, most_tries=200):
         elif layers[-1]:
             kept.append(case)
     return kept, grazing / tried
+
+
+STEP = 1e-30
+
+# conditioning at the smallest slope allowed (0.02) and a few dozen spikes, in units of rounding
+GRADIENT_TOLERANCE = 1e-10
+
+
+def relative_error(g, reference):
+    return np.max(np.abs(g - reference)) / np.max(np.abs(reference))
+
+
+def loss_of(layers, d_times):
+    return sum(e * q.time for e, q in zip(d_times, layers[-1], strict=True))
+
+
+def derivative(case, d_times, directions, input_direction):
+    """Derivative of the oracle's loss in one direction, by complex step."""
+    weights = [w + 1j * STEP * d for w, d in zip(case.weights, directions)]
+    inputs = [(t + 1j * STEP * d, i)
+              for (t, i), d in zip(zip(*case.spikes[0]), input_direction)]  # fmt: skip
+    return loss_of(case.oracle(weights, inputs), d_times).imag / STEP
+
+
+def check_adjusted(case, spikes, n_directions=2):
+    """Derivatives along random directions of all weights and input times, by complex steps."""
+    rng = np.random.default_rng(7)
+    d_times = rng.normal(size=len(spikes[-1]))
+    net = case.network()
+    net.forward(case.inputs())
+    gradients, d_inputs = net.backward(d_times, input_gradient=True)
+    assert all(layer.n_without_gradient == 0 for layer in net.layers)
+    for _ in range(n_directions):
+        along_w = [w * rng.normal(size=w.shape) for w in case.weights]
+        along_t = 0.1 * case.duration * rng.normal(size=len(case.times))
+        layers = case.oracle(
+            [w + 1e-30j * a for w, a in zip(case.weights, along_w)], case.times + 1e-30j * along_t
+        )
+        expected = np.dot(d_times, [np.imag(q.time) for q in layers[-1]]) / 1e-30
+        terms = np.concatenate(
+            [(g * a).ravel() for g, a in zip(gradients, along_w)] + [d_inputs * along_t]
+        )
+        assert abs(terms.sum() - expected) <= 1e-9 * np.abs(terms).sum()
+
+
+class ModelCase:
+    """A layer of two neurons of a model, and its input, for lifnum and for the oracle."""
+
+    def __init__(self, model, scheme, seed=0, size=0.4, duration=40.0):
+        rng = np.random.default_rng(seed)
+        self.models, self.scheme, self.duration = [model], scheme, duration
+        self.weights = [size * (0.5 + rng.uniform(size=(3, 2)))]
+        self.times = np.sort(rng.uniform(0.0, 0.8, 8)) * duration
+        self.indices = rng.integers(0, 3, 8)
+        self.conditioning = naive_models.Conditioning()
+
+    def network(self):
+        return Network(list(zip(self.weights, self.models)), self.scheme, self.duration)
+
+    def inputs(self):
+        return SpikeTrains.from_samples([(self.times, self.indices)], 3)
+
+    def oracle(self, weights=None, times=None):
+        times = self.times if times is None else times
+        return naive_models.simulate(
+            list(zip(times, self.indices)), weights or self.weights, self.models, self.scheme,
+            self.duration, self.conditioning,
+        )  # fmt: skip

@@ -18,6 +18,7 @@ class Spike(NamedTuple):
     neuron: int
     current: complex  # I at the spike
     slope: float  # du/dt of the numerical trajectory at the spike
+    at_start: bool = False  # of a neuron above theta as a grid step begins
 
 
 class Conditioning:
@@ -27,7 +28,9 @@ class Conditioning:
         self.slope = inf  # smallest slope at a spike, in units of theta / tau
         self.peak = inf  # smallest distance of a missed peak to theta, in units of theta
         self.largest = 0.0  # largest current or potential at the end of a step; inf: overflow
-        self.unresolved = 0  # `none`: spikes that left u at or above theta; `linear`: peaks there
+        # `none`: spikes that left u at or above theta; `linear`: peaks there; and crossings that
+        # `spikes_per_step` let pass
+        self.unresolved = 0
 
 
 def propagator(method, order, h, tau_s, tau):
@@ -207,9 +210,21 @@ def simulate_neuron(inputs, weights, neuron, scheme, duration, index, conditioni
     current = potential = start = 0.0
     spikes = []
     theta, delta = neuron.theta, neuron.delta_theta
-    for _, _, _, time, weight in sorted(points, key=lambda p: p[:3]):
-        elapsed, h = 0.0, time - start
-        while scheme.interpolation != "none" and len(spikes) < neuron.max_spikes:
+    clock = scheme.interpolation == "none"
+    limit = scheme.spikes_per_step or inf
+    used, on_grid = 0, True  # spikes of this grid step; whether it begins now
+    for _, kind, _, time, weight in sorted(points, key=lambda p: p[:3]):
+        elapsed, h, before = 0.0, time - start, potential
+        if on_grid:
+            if used >= limit:
+                conditioning.peak = min(conditioning.peak, abs(real(potential) - theta) / theta)
+            used = 0
+        while not clock and real(potential) >= theta and used < limit:
+            if len(spikes) == neuron.max_spikes:
+                break
+            spikes.append(Spike(start, index, current, inf, True))
+            potential, used = potential - delta, used + 1
+        while not clock and len(spikes) < neuron.max_spikes and real(potential) < theta:
             flow = Flow(scheme, neuron, current, potential)
             crossing = first_crossing(flow, h - elapsed, scheme.interpolation, conditioning)
             if crossing is None:
@@ -217,20 +232,27 @@ def simulate_neuron(inputs, weights, neuron, scheme, duration, index, conditioni
                     peak = first_crossing(flow, h - elapsed, "dense", Conditioning())
                     conditioning.unresolved += peak is not None
                 break
+            if used >= limit:
+                conditioning.unresolved += 1
+                break
             s, slope = crossing
             conditioning.slope = min(conditioning.slope, slope * neuron.tau / theta)
-            elapsed = elapsed + s
+            elapsed, used = elapsed + s, used + 1
             current, potential = flow.at(s)[0], theta - delta
             spikes.append(Spike(start + elapsed, index, current, slope))
         flow = Flow(scheme, neuron, current, potential)
         current, potential = flow.at(h - elapsed)
         size = max(abs(current), abs(potential))
         conditioning.largest = max(conditioning.largest, size) if size < inf else inf
-        if scheme.interpolation == "none" and real(h) > 0 and real(potential) >= theta:
-            if len(spikes) < neuron.max_spikes:
-                spikes.append(Spike(time, index, current, inf))
-                potential = potential - delta
-                conditioning.unresolved += real(potential) >= theta
+        armed = scheme.overshoot != "lose" or real(before) < theta
+        while clock and real(h) > 0 and real(potential) >= theta and armed:
+            if len(spikes) == neuron.max_spikes:
+                break
+            spikes.append(Spike(time, index, current, inf))
+            potential = potential - delta
+            conditioning.unresolved += real(potential) >= theta and scheme.overshoot != "several"
+            armed = scheme.overshoot == "several"
+        on_grid = kind == 1
         start = time
         current = current + weight
     return spikes
@@ -285,7 +307,8 @@ def eventprop(inputs, weights, neurons, layers, d_times, scheme, duration, befor
         d_below = np.zeros(len(below))
         for j in range(np.shape(weights[k])[1]):
             events = [(real(q.time), 0, n, real(q.current), d_times[n])
-                      for n, q in enumerate(layers[k]) if q.neuron == j]  # fmt: skip
+                      for n, q in enumerate(layers[k])
+                      if q.neuron == j and not q.at_start]  # fmt: skip
             for n, (time, _) in enumerate(below):
                 time = real(time)
                 if scheme.interpolation == "none":

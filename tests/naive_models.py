@@ -5,6 +5,7 @@ comparisons use real parts, so that a step of 1e-30 in the imaginary direction d
 whole simulation, roots and power series included. Slow and obviously right.
 """
 
+from copy import copy
 from math import ceil, factorial, inf, isfinite
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class Conditioning:
         self.slopes = []
         self.peak = inf  # smallest distance of a missed peak to the threshold
         self.cuts = 0
+        self.let_pass = 0  # crossings beyond `spikes_per_step`
 
 
 def real(x):
@@ -189,15 +191,22 @@ class Plain:
         self.has_reset = bool(model.reset)
         self.max_spikes = model.max_spikes
         self.refractory = model.refractory * model.time_unit
+        self.is_held = False
 
     def _value(self, code, **state):
         return eval(code, {"__builtins__": {}}, {**FUNCTIONS, **self.parameters, **state})
 
-    def field(self, y, held=False):
+    def held(self):
+        """The same neuron while its threshold variable is held."""
+        other = copy(self)
+        other.is_held = True
+        return other
+
+    def field(self, y):
         state = dict(zip(self.variables, y))
         rates = [self._value(self.texts["equations"][name], **state) * self.rate
                  for name in self.variables]  # fmt: skip
-        if held:
+        if self.is_held:
             rates[self.v] = rates[self.v] * 0.0
         return rates if any(isinstance(x, Series) for x in y) else np.array(rates)
 
@@ -225,10 +234,10 @@ class Plain:
         """The state after an input of this weight."""
         y = np.array(y, complex)
         first, second = self.inputs
-        if first == second or real(weight) >= 0:
-            y[first] += weight
-        else:
-            y[second] -= weight
+        positive = first == second or real(weight) >= 0
+        where = first if positive else second
+        if not (self.is_held and where == self.v):
+            y[where] += weight if positive else -weight
         return y
 
 
@@ -396,40 +405,62 @@ def events(inputs, scheme, duration):
 def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditioning, trace=None):
     """Spikes of one neuron; inputs: (time, weight index) sorted by real time, then index.
 
-    trace receives ("piece", state, length), ("spike", state, number, whether it crosses) and
-    ("input", state before, state after, place among the inputs).
+    trace receives ("piece", state, length, neuron as it is then), ("spike", state, number, whether
+    it crosses), ("release", state) at the end of a hold, and ("input", state before, state after,
+    place among the inputs, neuron as it is then).
     """
     trace = [] if trace is None else trace
     y, start, armed = np.array(plain.initial(), complex), 0.0, True
     v, theta = plain.v, plain.threshold
     clocked = scheme.interpolation == "none"
+    limit = scheme.spikes_per_step or inf
+    used, opens = 0, True  # spikes of this grid step; whether one begins now
+    twin, until = plain.held(), None  # the end of the hold, while there is one
     spikes = []
     points = events(inputs, scheme, duration)
 
     def emit(time, before, slope=inf):
+        nonlocal used, until
         if len(spikes) == plain.max_spikes:
             return False
+        used += 1
+        until = time + plain.refractory if plain.refractory > 0.0 else None
         spikes.append(Spike(time, index, before, slope))
         return True
 
     tied = False  # with another input that acts at the same time: nothing happens in between
     for n, (time, real_time, source, place) in enumerate(points):
         h = time - start
+        used = 0 if opens else used
         if tied and not clocked:
-            y = y + h * plain.field(y)  # nothing, but for the derivative
+            # nothing, but for the derivative
+            y = y + h * (plain if until is None else twin).field(y)
         elif not (clocked and real(h) == 0.0):
-            if not clocked and real(y[v]) >= theta:
-                if plain.has_reset:
-                    if not emit(start, y):
-                        return spikes
-                    trace.append(("spike", y, len(spikes) - 1, False))
-                    y = plain.reset(y)
-                elif armed:
-                    if not emit(start, y):
-                        return spikes
-                    armed = False
             elapsed = 0.0
             while True:
+                if until is not None:
+                    left, rest = until - (start + elapsed), h - elapsed
+                    left, rest = (x - min(real(x), 0.0) for x in (left, rest))
+                    ends = real(left) <= real(rest)
+                    length = left if ends else rest
+                    end = Piece(twin, scheme, y, length).at(length)
+                    assert np.isfinite(np.real(end)).all()
+                    trace.append(("piece", y, real(length), twin))
+                    y, elapsed = end, elapsed + length
+                    if not ends:
+                        break
+                    trace.append(("release", y))
+                    until = None
+                above = not clocked and real(y[v]) >= theta and used < limit
+                if above and (plain.has_reset or armed):
+                    if not emit(start + elapsed, y):
+                        return spikes
+                    if plain.has_reset:
+                        trace.append(("spike", y, len(spikes) - 1, False))
+                        y = plain.reset(y)
+                        assert real(y[v]) < theta or limit < inf
+                    armed = False
+                    continue
                 rest = h - elapsed
                 length, piece = rest, None
                 for cuts in range(MAX_CUTS + 1):
@@ -444,14 +475,17 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
                 else:
                     raise TooWild(f"neuron {index} at {real(start + elapsed)}")
                 s = None
-                if not clocked and (plain.has_reset or armed):
+                if not clocked and (plain.has_reset or armed) and real(y[v]) < theta:
                     s = first_crossing(piece, scheme.interpolation, conditioning)
+                if s is not None and used >= limit and len(spikes) < plain.max_spikes:
+                    conditioning.let_pass += 1
+                    s = None
                 if s is not None:
                     at = piece.at(s)
                     at[v] = theta
                     if not emit(start + elapsed + s, at, conditioning.slopes[-1]):
                         return spikes
-                    trace.append(("piece", y, real(s)))
+                    trace.append(("piece", y, real(s), plain))
                     trace.append(("spike", at, len(spikes) - 1, True))
                     if plain.has_reset:
                         y, elapsed = plain.reset(at), elapsed + s
@@ -459,27 +493,30 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
                         continue
                     armed = False
                 if s is None:
-                    trace.append(("piece", y, real(length)))
+                    trace.append(("piece", y, real(length), plain))
                 else:
-                    trace.append(("piece", at, real(length - s)))
+                    trace.append(("piece", at, real(length - s), plain))
                 y = end
                 if cuts == 0:
                     break
                 elapsed = elapsed + length
                 if clocked and real(y[v]) >= theta:
                     break
-            if clocked and real(y[v]) >= theta and (plain.has_reset or armed):
+            may = armed or (plain.has_reset and scheme.overshoot != "lose")
+            while clocked and real(y[v]) >= theta and may and until is None:
                 if not emit(time, y):
                     return spikes
                 trace.append(("spike", y, len(spikes) - 1, True))
                 if plain.has_reset:
                     y = plain.reset(y)
-                armed = False
+                armed, may = False, plain.has_reset and scheme.overshoot == "several"
             if real(y[v]) < theta:
                 armed = True
         if source is not None:
-            before, y = y, plain.jump(y, weights[source])
-            trace.append(("input", before, y, place))
+            now = plain if until is None else twin
+            before, y = y, now.jump(y, weights[source])
+            trace.append(("input", before, y, place, now))
+        opens = source is None
         following = points[n + 1] if n + 1 < len(points) else None
         tied = (source is not None and following is not None and following[2] is not None
                 and following[1] == real_time)  # fmt: skip
@@ -538,26 +575,35 @@ def continuous_adjoint(inputs, weights, plain, scheme, duration, d_times):
         return np.array(steps) @ lam
 
     extra = 0.0  # by the time of what lifted the state
+    by_hold = 0.0  # by the end of a hold
+    held = plain.held() if plain.refractory > 0.0 else plain
     for kind, y, *more in reversed(trace):
         y = np.real(y)
         if kind == "piece":
-            lam = transposed(lambda y: true_flow(plain, y, more[0]), y)
+            lam = transposed(lambda y: true_flow(more[1], y, more[0]), y)
+            extra = 0.0  # a spike where the grid begins a step moves with nothing
+        elif kind == "release":
+            by_hold = extra - lam[plain.v] * plain.field(y)[plain.v]
+            extra = 0.0
         elif kind == "spike":
             e_q, slope = d_times[more[0]], plain.field(y)[plain.v]
-            sigma = e_q
+            sigma, by_hold = e_q + by_hold, 0.0
             if plain.has_reset:
-                sigma = sigma - lam @ plain.field(plain.reset(y))
+                sigma = sigma - lam @ held.field(plain.reset(y))
                 lam = transposed(plain.reset, y)
                 sigma = sigma + lam @ plain.field(y)
             if more[1]:
                 lam[plain.v] -= sigma / slope
             else:
-                extra = sigma
+                extra += sigma
         else:
             after, place = np.real(more[0]), more[1]
             weight = weights[inputs[place][1]]
-            first, second = plain.inputs
-            d_w[place] = lam[first] if weight >= 0 or first == second else -lam[second]
-            d_t[place] = extra + lam @ (plain.field(y) - plain.field(after))
+            now, (first, second) = more[2], plain.inputs
+            positive = weight >= 0 or first == second
+            where = first if positive else second
+            if not (now.is_held and where == plain.v):
+                d_w[place] = lam[where] if positive else -lam[where]
+            d_t[place] = extra + lam @ (now.field(y) - now.field(after))
             extra = 0.0
     return d_w, d_t

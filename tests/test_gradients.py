@@ -4,30 +4,10 @@ import cases
 import naive
 import numpy as np
 import pytest
+from cases import GRADIENT_TOLERANCE, STEP, derivative, loss_of, relative_error
 
 from lifnum import Network, Neuron, Scheme, SpikeTrains
 from lifnum.losses import SpikeCount, TimeToFirstSpike
-
-STEP = 1e-30
-
-# conditioning at the smallest slope allowed (0.02) and a few dozen spikes, in units of rounding
-GRADIENT_TOLERANCE = 1e-10
-
-
-def relative_error(g, reference):
-    return np.max(np.abs(g - reference)) / np.max(np.abs(reference))
-
-
-def loss_of(layers, d_times):
-    return sum(e * q.time for e, q in zip(d_times, layers[-1], strict=True))
-
-
-def derivative(case, d_times, directions, input_direction):
-    """Derivative of the oracle's loss in one direction, by complex step."""
-    weights = [w + 1j * STEP * d for w, d in zip(case.weights, directions)]
-    inputs = [(t + 1j * STEP * d, i)
-              for (t, i), d in zip(zip(*case.spikes[0]), input_direction)]  # fmt: skip
-    return loss_of(case.oracle(weights, inputs), d_times).imag / STEP
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])

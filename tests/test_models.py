@@ -6,6 +6,7 @@ import naive_models
 import numba
 import numpy as np
 import pytest
+from cases import check_adjusted
 
 from lifnum import (
     Model,
@@ -127,27 +128,6 @@ def test_spike_times_of_every_model_equal_the_oracle_s(name, scheme, interpolati
 
 
 GRADIENT_SCHEMES = ["euler", "rk2", "rk4", "ps3", "ps-1e-13", "exponential-euler"]
-
-
-def check_adjusted(case, spikes, n_directions=2):
-    """Derivatives along random directions of all weights and input times, by complex steps."""
-    rng = np.random.default_rng(7)
-    d_times = rng.normal(size=len(spikes[-1]))
-    net = case.network()
-    net.forward(case.inputs())
-    gradients, d_inputs = net.backward(d_times, input_gradient=True)
-    assert all(layer.n_without_gradient == 0 for layer in net.layers)
-    for _ in range(n_directions):
-        along_w = [w * rng.normal(size=w.shape) for w in case.weights]
-        along_t = 0.1 * case.duration * rng.normal(size=len(case.times))
-        layers = case.oracle(
-            [w + 1e-30j * a for w, a in zip(case.weights, along_w)], case.times + 1e-30j * along_t
-        )
-        expected = np.dot(d_times, [np.imag(q.time) for q in layers[-1]]) / 1e-30
-        terms = np.concatenate(
-            [(g * a).ravel() for g, a in zip(gradients, along_w)] + [d_inputs * along_t]
-        )
-        assert abs(terms.sum() - expected) <= 1e-9 * np.abs(terms).sum()
 
 
 @pytest.mark.parametrize(
@@ -292,15 +272,12 @@ def test_what_models_are_not_simulated_with_is_refused_in_one_line():
     refused("method is 'trapezoidal' for qif: it is not explicit", method="trapezoidal")
     refused("4 entries; accepted: numbers, or arrays of length 3",
             model=models.qif(tau=[1.0, 2.0, 3.0, 4.0]))  # fmt: skip
-    refused("refractory is 1.0", model=models.eif(refractory=1.0))
     refused("tolerance is 1e-06; accepted: None", method="rk4", tolerance=1e-6)
     refused("tolerance is 1e-17; accepted: None, or from 8.9e-16", method="ps", tolerance=1e-17)
     refused("order is 3; accepted: none beside a tolerance", method="ps", order=3, tolerance=1e-6)
     refused("overshoot is 'jump'; accepted: again, several, lose", overshoot="jump")
     refused("tolerance is 1e-06; accepted: None for a layer of Neuron", model=Neuron(),
             method="ps", tolerance=1e-6)  # fmt: skip
-    refused("overshoot is 'lose'; accepted: 'again' for a layer of Neuron", model=Neuron(),
-            overshoot="lose")  # fmt: skip
 
 
 def run(model, weights, samples, scheme, duration=10.0):

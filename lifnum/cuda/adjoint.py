@@ -205,7 +205,9 @@ def _spikes_back(d, records, gradient, span, step, q, lam_i, lam_u):
     """(`Adjoint` before a step with spikes, the spike before them, how many are constant)."""
     sample, j, lost = span.sample, span.j, 0
     rest = records.piece[3, sample, q, j] - records.piece[2, sample, q, j]
-    back = begin_back(d, records.current[sample, q, j], rest, np.float64(lam_i), np.float64(lam_u))
+    back = begin_back(
+        d, records.current[sample, q, j], d.reset, rest, np.float64(lam_i), np.float64(lam_u)
+    )
     while _spike_step(records, span, q) == step:
         back, rises = spike_back(
             d, back, records.piece[0, sample, q, j], records.piece[1, sample, q, j],

@@ -72,7 +72,8 @@ class Model:
     reset : dict of str to (number or str), optional
         The state after a spike, expressions of state and parameters; empty: as before it.
     refractory : float
-        How long the threshold variable is held at its reset value, in the unit of the equations.
+        How long the threshold variable is held at its reset value, in the unit of the equations;
+        meanwhile inputs onto it are dropped, and there are no spikes.
     time_unit : float
         One unit of time of the equations in the network's: 1e-3 for equations in milliseconds in a
         network in seconds. Derivatives and `refractory` are scaled by it, weights are not.
@@ -125,6 +126,11 @@ class Model:
         put("parameters", {name: _parameter(name, x) for name, x in self.parameters.items()})
         self._check_names(put, variables)
         put("refractory", _finite("refractory", self.refractory, lambda x: x >= 0, "finite, >= 0"))
+        if self.refractory > 0.0 and not self.reset:
+            raise ValueError(
+                f"refractory is {self.refractory!r} without a reset; accepted: 0, or a reset of "
+                f"{self.threshold[0]!r}, the value that it is held at"
+            )
         put("time_unit", _finite("time_unit", self.time_unit, lambda x: x > 0, "finite, > 0"))
         whole = isinstance(self.max_spikes, numbers.Integral) and self.max_spikes is not True
         if not whole or self.max_spikes < 1:

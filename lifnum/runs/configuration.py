@@ -20,7 +20,7 @@ from lifnum.network import DEVICES, Network
 from lifnum.neurons.lif import Neuron
 from lifnum.runs import neurons, presets
 from lifnum.runs.presets import Preset
-from lifnum.scheme import SURROGATE_OPTIONS, Scheme, needs_grid
+from lifnum.scheme import LIMITS, SURROGATE_OPTIONS, Scheme, needs_grid
 
 DTYPES = ("float32", "float64")
 
@@ -44,16 +44,17 @@ def _scheme(args, default):
     if order is None and method == default.method:
         order = default.order
     interpolation = args.interpolation or default.interpolation
-    if dt is None and needs_grid(method, interpolation):
+    if dt is None and needs_grid(method, interpolation, args.spikes_per_step):
         dt = default.dt or DEFAULT_DT
-    given = {name: getattr(args, name) for name in SURROGATE_OPTIONS}
+    given = {name: getattr(args, name) for name in (*LIMITS, *SURROGATE_OPTIONS)}
     given = {name: value for name, value in given.items() if value is not None}
     return Scheme(method, order, dt, interpolation, args.gradient, **given)
 
 
 def _accepted_grid(scheme):
     """The scheme, if it has a grid only where it needs one."""
-    if scheme.dt is not None and scheme.gradients_coincide:
+    gridless = not needs_grid(scheme.method, scheme.interpolation, scheme.spikes_per_step)
+    if scheme.dt is not None and scheme.gradients_coincide and gridless:
         raise ValueError(
             f"dt is {scheme.dt!r}; accepted: none where method is 'exact' and interpolation is "
             "'dense', which need no grid"
@@ -122,6 +123,8 @@ class Configuration:
         check_scheme(self.preset, self.scheme)
         if self.device == "cuda" and self.preset.models:
             refuse("device", f"cpu for {neurons.names(self.preset.models)}, a model by equations")
+        if self.device == "cuda" and self.scheme.only_on_cpu:
+            refuse("device", f"cpu for {self.scheme.only_on_cpu}")
         losses.check_gradient(self.preset.loss, self.scheme.gradient)
         for name in ("rate_penalty", "revive"):
             if self.device != "cpu" and getattr(self.preset, name) > 0.0:

@@ -425,9 +425,15 @@ class Run:
                 those = _a_sample(row["suppressed"][k], "neuron")
                 warn("cap", k, f": {those} would spike beyond the cap of {cap}")
             if row["unresolved"][k] > 0 and cap > 1:  # under `none`
-                those = f"after {_a_sample(row['unresolved'][k], 'spike')}"
-                coarse = f"dt {self.trainer.scheme.dt:g} is coarse for that"
-                warn("unresolved", k, f": u stays at or above the threshold {those}: {coarse}")
+                scheme = self.trainer.scheme
+                coarse = f"dt {scheme.dt:g} is coarse for that"
+                if scheme.spikes_per_step is None:
+                    those = f"after {_a_sample(row['unresolved'][k], 'spike')}"
+                    line = f": u stays at or above the threshold {those}: {coarse}"
+                else:
+                    those = _a_sample(row["unresolved"][k], "crossing")
+                    line = f": {those} beyond {scheme.spikes_per_step} in a step: {coarse}"
+                warn("unresolved", k, line)
             if row["silent"][k] >= 1.0:
                 warn("silent", k, " is silent: no neuron spiked")
         if test is not None and test.silent[-1] >= 1.0:

@@ -22,7 +22,7 @@ from lifnum.files.reader import Trace
 from lifnum.files.trace import ADDED, EPOCHS
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.neurons import names, of_data
-from lifnum.scheme import SURROGATE_OPTIONS, Scheme
+from lifnum.scheme import LIMITS, SURROGATE_OPTIONS, Scheme
 
 SCHEMA = 1
 
@@ -301,10 +301,11 @@ def _read_trace(trace):
     try:
         scheme = Scheme.from_json(config["scheme"])
         row = _origin(trace.path, config, header["seed"], len(last["steps"])) | last
-        # surrogates that are not the usual one are another study
+        # surrogates and limits that are not the usual ones are another study
+        usual = LIMITS | SURROGATE_OPTIONS
         row["options"] |= {
             f"scheme.{name}": json.dumps(value) for name, value in config["scheme"].items()
-            if name in SURROGATE_OPTIONS and value != SURROGATE_OPTIONS[name]
+            if name in usual and value != usual[name]
         }  # fmt: skip
         row |= transfers.scheme_key(scheme) | {
             "gradient": scheme.gradient,

@@ -30,6 +30,17 @@ STEPS = (1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3, 10e-3, 12e-3, 15e-3, 
 
 SPIKES_A_STEP = (0.2, 2.0)  # least and largest dt of a design, as dt target / duration
 
+# the second part, of one target and duration: what stands in the column `interpolation`, and what
+# that adds to a scheme of the grid
+LIMITED_CELL = (15, 3, 0.2)
+LIMITED = {
+    "none several": ("none", {"overshoot": "several"}),
+    "none lose": ("none", {"overshoot": "lose"}),
+    "dense 1": ("dense", {"spikes_per_step": 1}),
+}
+
+MARGIN = 1.0  # points within which two accuracies are equivalent
+
 LOSS = 5.0  # points of accuracy against exact without a grid, at which a step counts as too long
 
 
@@ -48,8 +59,21 @@ def preset(target, other, duration, epochs=10):
     return presets.resolve("digits", {"theta": theta} | times | counts)
 
 
+def limited_runs(seed, options, limits):
+    """The runs of one seed of the second part, of a preset and limits of samples."""
+    target, _, duration = LIMITED_CELL
+    found = []
+    for name, (interpolation, more) in LIMITED.items():
+        for dt in steps(target, duration):
+            config = Configuration(options, Scheme("exact", None, dt, interpolation, **more),
+                                   seed, **limits)  # fmt: skip
+            key = key_of(config, target=target, duration=duration) | {"interpolation": name}
+            found.append(Run(key, config))
+    return found
+
+
 def runs(seeds=SEEDS, small=False):
-    """All runs, a seed after the other."""
+    """All runs, a seed after the other; those of the second part come last."""
     found = []
     cells = [(*counts, duration) for counts in TARGETS for duration in THRESHOLDS]
     limits = {"limit_train": 60, "limit_test": 40} if small else {}
@@ -60,6 +84,9 @@ def runs(seeds=SEEDS, small=False):
             for scheme in [Scheme()] + [Scheme("exact", None, dt, "none") for dt in grid]:
                 config = Configuration(options, scheme, seed, **limits)
                 found.append(Run(key_of(config, target=target, duration=duration), config))
+    for seed in range(seeds):
+        options = preset(*LIMITED_CELL, 1 if small else 10)
+        found += limited_runs(seed, options, limits)
     return found
 
 
@@ -86,10 +113,12 @@ def longest_step(dt, loss):
     return float(np.exp(np.interp(LOSS, loss[k - 1 : k + 1], np.log(dt[k - 1 : k + 1]))))
 
 
-def series(rows):
+def series(rows, interpolation="none"):
     """A `Series` of each target, duration and seed whose reference is in the table."""
     found = {}
     for row in rows:
+        if float(row["dt"]) > 0.0 and row["interpolation"] != interpolation:
+            continue
         key = int(row["target"]), float(row["duration"]), int(row["seed"])
         found.setdefault(key, {})[float(row["dt"])] = 100.0 * float(row["accuracy"])
     made = []
@@ -127,6 +156,40 @@ def law(made):
     return Law(*map(interval, np.array(fitted).reshape(-1, 4).T))
 
 
+def limited_lines(rows):
+    """The numbers of the second part, as lines of text."""
+    target, _, duration = LIMITED_CELL
+    found = {
+        name: {one.seed: one for one in series(rows, name)
+               if (one.target, one.duration) == (target, duration)}
+        for name in ("none", *LIMITED)
+    }  # fmt: skip
+    lines = [f"target {target}, {duration:g} s; longest step (ms), censored:"]
+    for name, own in found.items():
+        longest = np.array([one.longest for one in own.values()])
+        text = interval(1e3 * longest).text(form=".1f")
+        lines.append(f"{name:<14} {text:<16} {np.isnan(longest).sum()} of {len(longest)}")
+    pairs, values = [], []
+    for name in LIMITED:
+        other = "none" if name.startswith("none") else "reference"
+        for dt in steps(target, duration):
+            difference = []
+            for seed, one in found[name].items():
+                less = found["none"].get(seed)
+                if dt in one.dt and (other == "reference" or (less is not None and dt in less.dt)):
+                    loss = float(one.loss[one.dt == dt][0])
+                    base = 0.0 if other == "reference" else float(less.loss[less.dt == dt][0])
+                    difference.append(base - loss)
+            if difference:
+                pairs.append(f"{name} less {other} at {1e3 * dt:g} ms")
+                values.append(np.array(difference))
+    lines.append(f"{len(pairs)} pairs (points; p after Holm):")
+    for pair, one in zip(pairs, paired.family(values, MARGIN), strict=True):
+        text = one.difference.text(form="+.2f").replace("± +", "± ")
+        lines.append(f"{pair:<36} {text:>16}  p {one.p:.2g}  {one.verdict}")
+    return lines
+
+
 def answer(rows):
     """The numbers of the study's page, as lines of text."""
     made = series(rows)
@@ -152,4 +215,4 @@ def answer(rows):
         f"steps a spike of the target, on geometric average: {fits.steps.text()}",
         f"exponent of duration: {fits.of_duration.text()}, of 1 / target: {fits.of_target.text()}",
     ]
-    return lines
+    return lines + limited_lines(rows)

@@ -4,9 +4,21 @@ import numpy as np
 
 from lifnum.compiler import call, kernel
 from lifnum.kernels.general.crossing import chord_pull
-from lifnum.kernels.general.engine import AT, DENSE, END, LAM, RATE_AT, RESULT, UNIT, Step
+from lifnum.kernels.general.engine import (
+    AT,
+    BY_END,
+    BY_HOLD,
+    BY_START,
+    DENSE,
+    END,
+    LAM,
+    RATE_AT,
+    RESULT,
+    UNIT,
+    Step,
+)
 from lifnum.kernels.general.flow import prepare, pull, rate, state_at
-from lifnum.kernels.general.walk import FIRED, SPIKED, copy
+from lifnum.kernels.general.walk import FIRED, HELD, RELEASED, SPIKED, copy, hold
 
 
 @kernel
@@ -90,21 +102,26 @@ def seen_back(e, c, k, pieces, e_q, tally):
 def interval_back(e, c, pieces, d_times, parts, tally, first, last):
     """Row LAM from the end to the start of a sub-interval of pieces first .. last - 1.
 
-    Row RESULT receives the derivatives by the interval's start and end. `parts` is not used.
+    Row RESULT receives the derivatives by the interval's start and end, and adds to that by the end
+    of the hold, which is the spike's that began it. `parts` is not used.
     """
     room = c.room
     end = alpha = 0.0
+    by_hold = room[RESULT, BY_HOLD]
     for k in range(last - 1, first - 1, -1):
         y, h, q = pieces.state[k], pieces.length[k, 0], pieces.spike[k]
         if pieces.kind[k] == FIRED:
             if e.has_reset:
                 call(e.reset_transpose, (c.p, y, room[LAM], room[END]))
                 copy(e, room, END, LAM)
-            alpha += d_times[q]
+            alpha += d_times[q] + by_hold
+            by_hold = 0.0
         elif pieces.kind[k] == SPIKED:
-            more, alpha = spike_back(e, c, k, pieces, d_times[q] + alpha, tally)
+            more, alpha = spike_back(e, c, k, pieces, d_times[q] + alpha + by_hold, tally)
+            by_hold = 0.0
             end += more
         else:
+            hold(e, c, pieces.kind[k] in (HELD, RELEASED))
             step = Step(h, h, np.int64(pieces.order[k]))
             prepare(e, c, y, step)
             rate(e, c, y, step, room[RATE_AT])
@@ -114,11 +131,16 @@ def interval_back(e, c, pieces, d_times, parts, tally, first, last):
             pull(e, c, y, step, room[LAM], room[LAM])
             part = 0.5 ** pieces.cuts[k]
             total = alpha + f
-            end += part * total
+            if pieces.kind[k] == RELEASED:
+                by_hold += part * total
+            else:
+                end += part * total
             alpha = (1.0 - part) * total - f
             if q >= 0:
                 more, begin = seen_back(e, c, k, pieces, d_times[q], tally)
                 end += more
                 alpha += begin
-    room[RESULT, 0], room[RESULT, 1] = alpha, end
+            hold(e, c, False)
+    room[RESULT, BY_START], room[RESULT, BY_END] = alpha, end
+    room[RESULT, BY_HOLD] = by_hold
     return 0

@@ -4,19 +4,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lifnum.methods.interpolation import DENSE, LINEAR, LOSE, NONE, SEVERAL
+
+__all__ = ["DENSE", "LINEAR", "LOSE", "NONE", "SEVERAL"]  # what the written kernels ask for here
+
 MAX_ORDER = 32
 MAX_CUTS = 40
-
-NONE, LINEAR, DENSE = range(3)
-
-AGAIN, SEVERAL, LOSE = range(3)
-
-OVERSHOOTS = {"again": AGAIN, "several": SEVERAL, "lose": LOSE}
 
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
  RESULT, RISE, TAIL) = range(16)  # fmt: skip
+
+# entries of row RESULT of an adjoint: by the interval's start and end, and by the hold's end
+BY_START, BY_END, BY_HOLD = range(3)
 
 
 class Engine(NamedTuple):
@@ -38,6 +39,9 @@ class Engine(NamedTuple):
     positive: int  # the variable that weights w >= 0 act on, and that of the others
     negative: int
     overshoot: int
+    spikes_per_step: int  # the most of a neuron in a step of the grid; 0: no limit
+    refractory: float  # how long the threshold variable is held after a spike
+    gate: int  # where p has the factor of its derivative: 1, 0 while it is held; -1: never is
     max_spikes: int
     dt: float
     n_grid: int

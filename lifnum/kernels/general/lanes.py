@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.engine import LAM, RESULT, STATE, Cell
+from lifnum.kernels.general.engine import BY_END, BY_HOLD, BY_START, LAM, RESULT, STATE, Cell
 from lifnum.kernels.general.piggyback import input_back
 from lifnum.kernels.general.walk import (
     ARMED as TRACK_ARMED,
@@ -17,21 +17,34 @@ from lifnum.kernels.general.walk import (
 from lifnum.kernels.general.walk import (
     COUNT,
     FAULT,
+    FAULT_TIME,
+    HELD,
+    HOLD_END,
+    HOLDING,
+    LET_PASS,
     PIECES,
+    RELEASED,
     SUPPRESSED,
+    USED,
     VARIABLE,
     WALKS,
     Interval,
     Pieces,
     Track,
+    hold,
 )
 from lifnum.kernels.vectors import LANES
 
 ALL = 2**LANES - 1
 
-# words of a vector: bits of the lanes that walk, whose neurons are armed and that have to walk
-# alone now; and the sub-interval whose records are the first ones
-LIVE, ARMED, FLAGGED, BASE, N_WORDS = range(5)
+# words of a vector: bits of the lanes that walk, whose neurons are armed, that have to walk alone
+# now, and whose neurons are held; and the sub-interval whose records are the first ones
+LIVE, ARMED, FLAGGED, HOLDS, BASE, N_WORDS = range(6)
+
+# columns of `faults`: what, with which variable, whether the cap suppressed a spike, and how many
+# crossings were let pass; rows of `used`: spikes of a step of the grid, and in which sub-interval
+FAULT_KIND, FAULT_VARIABLE, SUPPRESSED_ONE, LET_PASS_SO_FAR, N_FAULTS = range(5)
+IN_STEP, LATEST = range(2)
 
 
 class Lanes(NamedTuple):
@@ -65,8 +78,10 @@ class Alone(NamedTuple):
     spikes: np.ndarray  # (LANES, capacity)
     counts: np.ndarray  # int64 (LANES,): spikes
     wanted: np.ndarray  # int64 (LANES,): after so many a neuron does not matter any more
-    faults: np.ndarray  # int64 (LANES, 3), see `passes.forward`
+    faults: np.ndarray  # int64 (LANES, N_FAULTS)
     fault_times: np.ndarray  # (LANES,)
+    used: np.ndarray  # int64 (2, LANES)
+    until: np.ndarray  # (LANES,): end of the hold
     first: np.ndarray  # of `walk.Pieces`
     states: np.ndarray
     length: np.ndarray
@@ -80,6 +95,7 @@ class Back(NamedTuple):
     """The adjoint of a vector."""
 
     lam: np.ndarray  # (n, LANES)
+    hold: np.ndarray  # (LANES,): by the end of the hold
     before: np.ndarray  # (n, LANES): at the end of a sub-interval in which some walked alone
     tail: np.ndarray  # (n, MAX_ORDER, LANES), of series
     d_points: np.ndarray  # (points,), or (0,) where nobody asks
@@ -97,9 +113,11 @@ def start_lanes(e, g, s, start):
         for i in range(e.n):
             g.state[i, lane] = start[lane, i]
         s.counts[lane] = 0
-        for k in range(3):
+        s.used[IN_STEP, lane], s.used[LATEST, lane] = 0, -1
+        for k in range(N_FAULTS):
             s.faults[lane, k] = 0
-    g.word[LIVE], g.word[ARMED], g.word[FLAGGED], g.word[BASE] = 0, ALL, 0, 0
+    g.word[:] = 0
+    g.word[ARMED] = ALL
     for lane in range(LANES):
         if s.wanted[lane] > 0:
             g.word[LIVE] |= 1 << lane
@@ -122,13 +140,20 @@ def jump(e, w):
 
 
 @kernel
+def drops(e, held, variable):
+    """Whether an input onto this variable is lost on a neuron that is held or not."""
+    return held and variable == e.v
+
+
+@kernel
 def enter(e, g, k):
     """Sub-interval k, through which every lane walks alone: its input, and the records."""
     source = g.source[k]
     if source >= 0:
         for lane in range(LANES):
             variable, sign = jump(e, g.drive[source, lane])
-            g.state[variable, lane] += sign * g.drive[source, lane]
+            if not drops(e, (g.word[HOLDS] >> lane) & 1 != 0, variable):
+                g.state[variable, lane] += sign * g.drive[source, lane]
     g.word[FLAGGED] = g.word[LIVE]
     row = k - g.word[BASE]
     if len(g.states) > 0:
@@ -141,6 +166,14 @@ def enter(e, g, k):
 
 
 @kernel
+def step_begun(g, latest, k):
+    """Whether a step of the grid begins with a sub-interval behind the latest one, up to k."""
+    while k > latest and g.source[k] >= 0:
+        k -= 1
+    return k > latest
+
+
+@kernel
 def walk_alone(e, g, s, k, lane):
     """One lane through sub-interval k, into `end`."""
     bit = 1 << lane
@@ -148,8 +181,12 @@ def walk_alone(e, g, s, k, lane):
     for i in range(e.n):
         s.room[STATE, i] = g.state[i, lane]
     track.count[COUNT], track.count[TRACK_ARMED] = s.counts[lane], (g.word[ARMED] & bit) != 0
-    track.count[SUPPRESSED] = track.count[FAULT] = 0
-    interval = Interval(g.time[k], g.time[k + 1] - g.time[k], g.tied[k])
+    track.count[SUPPRESSED] = track.count[FAULT] = track.count[LET_PASS] = 0
+    track.count[USED] = s.used[IN_STEP, lane]
+    track.count[HOLDING] = (g.word[HOLDS] >> lane) & 1
+    track.when[HOLD_END] = s.until[lane]
+    opens = e.spikes_per_step > 0 and step_begun(g, s.used[LATEST, lane], k)
+    interval = Interval(g.time[k], g.time[k + 1] - g.time[k], g.tied[k], opens)
     if len(s.kind) > 0:
         s.first[track.count[WALKS]] = track.count[PIECES]
     on = call(
@@ -162,14 +199,21 @@ def walk_alone(e, g, s, k, lane):
     for i in range(e.n):
         g.end[i, lane] = s.room[STATE, i]
     s.counts[lane] = track.count[COUNT]
+    s.used[IN_STEP, lane], s.used[LATEST, lane] = track.count[USED], k
+    s.until[lane] = track.when[HOLD_END]
     g.word[ARMED] &= ~bit
     if track.count[TRACK_ARMED] != 0:
         g.word[ARMED] |= bit
+    g.word[HOLDS] &= ~bit
+    if track.count[HOLDING] != 0:
+        g.word[HOLDS] |= bit
+    s.faults[lane, LET_PASS_SO_FAR] += track.count[LET_PASS]
     if track.count[SUPPRESSED] != 0:
-        s.faults[lane, 2] = 1
+        s.faults[lane, SUPPRESSED_ONE] = 1
     if track.count[FAULT] != 0:
-        s.faults[lane, 0], s.faults[lane, 1] = track.count[FAULT], track.count[VARIABLE]
-        s.fault_times[lane] = track.when[0]
+        s.faults[lane, FAULT_KIND] = track.count[FAULT]
+        s.faults[lane, FAULT_VARIABLE] = track.count[VARIABLE]
+        s.fault_times[lane] = track.when[FAULT_TIME]
     if on == 0 or s.counts[lane] >= s.wanted[lane]:
         g.word[LIVE] &= ~bit
 
@@ -203,23 +247,33 @@ def walk_lanes(e, g, s, first, last):
 
 @kernel
 def back_alone(e, g, s, b, k, lane, walk):
-    """The adjoint of the walk alone of one lane through sub-interval k."""
+    """The adjoint of the walk alone of one lane through sub-interval k.
+
+    Returns whether the neuron is held as that begins.
+    """
     c, pieces = cell_of(g, s, lane), pieces_of(s)
     for i in range(e.n):
         s.room[LAM, i] = b.before[i, lane]
     first, last = s.first[walk], s.first[walk + 1]
+    held = first < last and pieces.kind[first] in (HELD, RELEASED)
+    s.room[RESULT, BY_HOLD] = b.hold[lane]
     d_times = b.d_times[b.places[lane] : b.places[lane + 1]]
     call(e.interval_back, (e, c, pieces, d_times, b.parts, b.tally, first, last))
     for i in range(e.n):
         b.lam[i, lane] = s.room[LAM, i]
+    b.hold[lane] = s.room[RESULT, BY_HOLD]
     if len(b.d_points) == 0:
-        return
-    b.d_points[k] += s.room[RESULT, 0]
-    b.d_points[k + 1] += s.room[RESULT, 1]
+        return held
+    b.d_points[k] += s.room[RESULT, BY_START]
+    b.d_points[k + 1] += s.room[RESULT, BY_END]
     if g.source[k] >= 0 and len(b.parts) > 0:
         w = g.drive[g.source[k], lane]
         variable, sign = jump(e, w)
-        b.d_points[k] += input_back(e, c, pieces.state[first], variable, sign * w)
+        if not drops(e, held, variable):
+            hold(e, c, held)
+            b.d_points[k] += input_back(e, c, pieces.state[first], variable, sign * w)
+            hold(e, c, False)
+    return held
 
 
 @kernel
@@ -240,16 +294,18 @@ def lanes_back(e, g, s, b, first, stop):
                         b.lam[i, lane] = 0.0
         if k < first:
             break
-        flags = g.flags[k - g.word[BASE]]
+        flags, held = g.flags[k - g.word[BASE]], 0
         for lane in range(LANES - 1, -1, -1):
             if (flags >> lane) & 1 != 0:
                 walk -= 1
-                back_alone(e, g, s, b, k, lane, walk)
+                if back_alone(e, g, s, b, k, lane, walk):
+                    held |= 1 << lane
         source = g.source[k]
         if source >= 0:
             for lane in range(LANES):
                 variable, sign = jump(e, g.drive[source, lane])
-                b.d_drive[source, lane] += sign * b.lam[variable, lane]
+                if not drops(e, (held >> lane) & 1 != 0, variable):
+                    b.d_drive[source, lane] += sign * b.lam[variable, lane]
 
 
 class Checkpoints(NamedTuple):
@@ -258,12 +314,17 @@ class Checkpoints(NamedTuple):
     state: np.ndarray  # (segments, n, LANES)
     counts: np.ndarray  # int64 (segments, LANES)
     word: np.ndarray  # int64 (segments, N_WORDS)
+    used: np.ndarray  # int64 (segments, 2, LANES)
+    until: np.ndarray  # (segments, LANES)
 
 
 @kernel
 def keep(e, g, s, checkpoints, segment):
     for lane in range(LANES):
         checkpoints.counts[segment, lane] = s.counts[lane]
+        checkpoints.until[segment, lane] = s.until[lane]
+        for k in range(2):
+            checkpoints.used[segment, k, lane] = s.used[k, lane]
         for i in range(e.n):
             checkpoints.state[segment, i, lane] = g.state[i, lane]
     for k in range(N_WORDS):
@@ -274,6 +335,9 @@ def keep(e, g, s, checkpoints, segment):
 def restore(e, g, s, checkpoints, segment, first):
     for lane in range(LANES):
         s.counts[lane] = checkpoints.counts[segment, lane]
+        s.until[lane] = checkpoints.until[segment, lane]
+        for k in range(2):
+            s.used[k, lane] = checkpoints.used[segment, k, lane]
         for i in range(e.n):
             g.state[i, lane] = checkpoints.state[segment, i, lane]
     for k in range(N_WORDS):
@@ -288,8 +352,8 @@ def unrecorded(g, s):
     none = Lanes(g.p, g.theta, g.state, g.end, g.drive, g.time, g.source, g.tied, g.series, g.reach,
                  g.states[:0], g.flags, g.live, g.word)  # fmt: skip
     alone = Alone(s.p, s.room, s.r, s.reach, s.count, s.when, s.spikes, s.counts, s.wanted,
-                  s.faults, s.fault_times, s.first, s.states, s.length, s.order, s.cuts,
-                  s.kind[:0], s.spike)  # fmt: skip
+                  s.faults, s.fault_times, s.used, s.until, s.first, s.states, s.length, s.order,
+                  s.cuts, s.kind[:0], s.spike)  # fmt: skip
     return none, alone
 
 
@@ -313,6 +377,7 @@ def adjoint_lanes(e, g, s, b, checkpoints, n_intervals):
     for i in range(e.n):
         for lane in range(LANES):
             b.lam[i, lane] = 0.0
+    b.hold[:] = 0.0
     for segment in range(last, -1, -1):
         first = segment * segment_length
         restore(e, g, s, checkpoints, segment, first)

@@ -14,12 +14,14 @@ from lifnum.kernels.general.adjoint import interval_back
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
 from lifnum.kernels.general.lanes import (
+    N_FAULTS,
     N_WORDS,
     Alone,
     Back,
     Checkpoints,
     Lanes,
     adjoint_lanes,
+    drops,
     jump,
     start_lanes,
     walk_lanes,
@@ -29,12 +31,16 @@ from lifnum.kernels.general.walk import (
     ARMED,
     ENDED,
     FAULT,
+    HELD,
+    HOLDING,
     N_COUNTS,
     PIECES,
+    RELEASED,
     Interval,
     Pieces,
     Points,
     Track,
+    hold,
     merge,
     walk_interval,
 )
@@ -62,7 +68,7 @@ class Results(NamedTuple):
 
     spikes: np.ndarray  # (batch, n_post, capacity) times
     counts: np.ndarray  # int64 (batch, n_post)
-    faults: np.ndarray  # int64 (batch, n_post, 3): what, with which variable, suppressed or not
+    faults: np.ndarray  # int64 (batch, n_post, N_FAULTS), see `lanes`
     fault_times: np.ndarray  # (batch, n_post)
 
 
@@ -98,9 +104,11 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
     return Alone(
         np.empty((LANES, n_p)), np.zeros((n_rooms, WIDTH)), np.zeros((e.n_rows, WIDTH)),
         np.zeros(WIDTH, np.int64),
-        np.zeros(N_COUNTS, np.int64), np.zeros(1), np.empty((LANES, capacity)),
-        np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty((LANES, 3), np.int64),
-        np.empty(LANES), np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
+        np.zeros(N_COUNTS, np.int64), np.zeros(2), np.empty((LANES, capacity)),
+        np.empty(LANES, np.int64), np.empty(LANES, np.int64),
+        np.empty((LANES, N_FAULTS), np.int64), np.empty(LANES), np.zeros((2, LANES), np.int64),
+        np.zeros(LANES),
+        np.empty(n_walks + 1, np.int64), np.empty((n_pieces, e.n)),
         np.empty((n_pieces, 2)), np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
         np.empty(n_pieces, np.int32), np.empty(n_pieces, np.int32),
     )  # fmt: skip
@@ -122,16 +130,18 @@ def points_of(e, times):
 @allocating_kernel
 def back_for(e, d_times, n_points, n_inputs, n_parts):
     return Back(
-        np.empty((e.n, LANES)), np.empty((e.n, LANES)), np.empty((e.n, MAX_ORDER, LANES)),
-        np.zeros(n_points), np.zeros((n_inputs, LANES)), d_times, np.empty(LANES + 1, np.int64),
-        np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
+        np.empty((e.n, LANES)), np.zeros(LANES), np.empty((e.n, LANES)),
+        np.empty((e.n, MAX_ORDER, LANES)), np.zeros(n_points), np.zeros((n_inputs, LANES)),
+        d_times, np.empty(LANES + 1, np.int64), np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
     )  # fmt: skip
 
 
 @allocating_kernel
 def checkpoints_for(e, n_segments):
     return Checkpoints(np.empty((n_segments, e.n, LANES)), np.empty((n_segments, LANES), np.int64),
-                       np.empty((n_segments, N_WORDS), np.int64))  # fmt: skip
+                       np.empty((n_segments, N_WORDS), np.int64),
+                       np.empty((n_segments, 2, LANES), np.int64),
+                       np.empty((n_segments, LANES)))  # fmt: skip
 
 
 def units(e, batch, results, gradients=None, analytical=False):
@@ -145,7 +155,7 @@ def units(e, batch, results, gradients=None, analytical=False):
         track = Track(s.count, s.when)
         return {
             "walk_interval": address_of(
-                walk_interval, e, c, Interval(0.0, 0.0, True), track, s.spikes[0], pieces
+                walk_interval, e, c, Interval(0.0, 0.0, True, True), track, s.spikes[0], pieces
             ),
             "run": address_of(forward_task, e, 0, batch, results, 0),
         }
@@ -195,7 +205,7 @@ def report(results, sample, low, s):
         results.counts[sample, j] = s.counts[lane]
         for q in range(s.counts[lane]):
             results.spikes[sample, j, q] = s.spikes[lane, q]
-        for k in range(3):
+        for k in range(N_FAULTS):
             results.faults[sample, j, k] = s.faults[lane, k]
         results.fault_times[sample, j] = s.fault_times[lane]
 
@@ -329,7 +339,9 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
 
     drive (inputs,): weights.
     """
-    c = Cell(batch.p[j], batch.thresholds[j], s.room, s.r, s.reach)
+    c = Cell(s.p[0], batch.thresholds[j], s.room, s.r, s.reach)
+    for i in range(len(c.p)):
+        c.p[i] = batch.p[j, i]
     room, track = c.room, Track(s.count, s.when)
     for i in range(e.n):
         room[STATE, i] = batch.starts[j, i]
@@ -342,10 +354,11 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
         source = points.source[k]
         if source >= 0:
             variable, sign = jump(e, drive[source])
-            room[STATE, variable] += sign * drive[source]
+            if not drops(e, track.count[HOLDING] != 0, variable):
+                room[STATE, variable] += sign * drive[source]
         track.count[PIECES] = 0
-        on = call(e.walk_interval, (e, c, Interval(begun, end - begun, points.tied[k]), track,
-                                    s.spikes[0], pieces))  # fmt: skip
+        interval = Interval(begun, end - begun, points.tied[k], source < 0)
+        on = call(e.walk_interval, (e, c, interval, track, s.spikes[0], pieces))
         n_pieces = track.count[PIECES]
         if n_pieces > len(pieces.kind):
             return False
@@ -355,6 +368,7 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
             y, h, order = pieces.state[piece], pieces.length[piece, 0], pieces.order[piece]
             closed = piece == n_pieces - 1
             length = h if pieces.kind[piece] == ENDED else pieces.length[piece, 1]
+            hold(e, c, pieces.kind[piece] in (HELD, RELEASED))
             if q < len(queries) and h > 0.0:
                 flow(e, c, y, h, True, room[AT])
             while q < len(queries) and queries[q] < (end if closed else begun + length):
@@ -371,6 +385,7 @@ def neuron_states(e, batch, j, points, s, drive, queries, out):
                         out[i, q] = room[END, i]
                 q += 1
             begun += length
+        hold(e, c, False)
         if on == 0:
             break
     while q < len(queries):  # at the end, or from a spike on that the cap suppresses

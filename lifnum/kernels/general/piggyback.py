@@ -8,6 +8,9 @@ from lifnum.compiler import call, kernel
 from lifnum.kernels.general.adjoint import step_of
 from lifnum.kernels.general.engine import (
     AT,
+    BY_END,
+    BY_HOLD,
+    BY_START,
     END,
     LAM,
     MAX_CUTS,
@@ -19,7 +22,7 @@ from lifnum.kernels.general.engine import (
     Step,
 )
 from lifnum.kernels.general.flow import prepare, state_at
-from lifnum.kernels.general.walk import CLOCKED, ENDED, FIRED, copy
+from lifnum.kernels.general.walk import CLOCKED, ENDED, FIRED, HELD, RELEASED, copy, hold
 from lifnum.methods.taylor import series_at, series_expand, series_expand_all, series_pull
 
 TRUE_TOLERANCE = 1e-14
@@ -80,7 +83,9 @@ def event_back(e, c, e_q, crosses, tally):
             tally[0] += 1
         return 0.0
     call(e.reset, (p, room[AT], room[END]))
+    hold(e, c, True)
     call(e.field, (p, room[END], room[RATE_AT]))
+    hold(e, c, False)
     sigma = e_q
     for i in range(e.n):
         sigma -= lam[i] * room[RATE_AT, i]
@@ -104,12 +109,25 @@ def interval_piggyback(e, c, pieces, d_times, parts, tally, first, last):
     parts (MOST_PARTS, n + 2) is scratch.
     """
     start, room = 0.0, c.room
+    by_hold = room[RESULT, BY_HOLD]
     for k in range(last - 1, first - 1, -1):
         y, step, q, kind = pieces.state[k], step_of(pieces, k), pieces.spike[k], pieces.kind[k]
         if kind in (FIRED, CLOCKED):
             for i in range(e.n):
                 room[AT, i] = y[i]
-            start += event_back(e, c, d_times[q], kind == CLOCKED, tally)
+            start += event_back(e, c, d_times[q] + by_hold, kind == CLOCKED, tally)
+            by_hold = 0.0
+            continue
+        if kind in (HELD, RELEASED):
+            if kind == RELEASED and pieces.cuts[k] == 0:
+                if k + 1 < last:  # else the cap has silenced it there
+                    call(e.field, (c.p, pieces.state[k + 1], room[SLOPE]))
+                    by_hold -= room[LAM, e.v] * room[SLOPE, e.v]
+                by_hold += start  # of what was above theta as the hold ended
+                start = 0.0
+            hold(e, c, True)
+            true_pull(e, c, y, step.h, parts, tally)
+            hold(e, c, False)
             continue
         if q >= 0:
             prepare(e, c, y, step)
@@ -117,9 +135,10 @@ def interval_piggyback(e, c, pieces, d_times, parts, tally, first, last):
             room[AT, e.v] = c.theta
             if kind == ENDED:  # nothing was reset: the piece goes on
                 true_pull(e, c, room[AT], step.h - step.s, parts, tally)
-            event_back(e, c, d_times[q], True, tally)
+            event_back(e, c, d_times[q] + by_hold, True, tally)
+            by_hold = 0.0
         true_pull(e, c, y, step.s, parts, tally)
-    room[RESULT, 0], room[RESULT, 1] = start, 0.0
+    room[RESULT, BY_START], room[RESULT, BY_END], room[RESULT, BY_HOLD] = start, 0.0, by_hold
     return 0
 
 

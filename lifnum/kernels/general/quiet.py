@@ -11,7 +11,7 @@ HEADER = """\
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
 from lifnum.kernels.general.engine import DENSE, LOSE, MAX_ORDER, NONE
-from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, LIVE
+from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, HOLDS, LIVE
 from lifnum.kernels.vectors import add, load, store, total
 from lifnum._compiled.{module} import {names}
 
@@ -57,7 +57,7 @@ def quiet(e, g, first, last):
             above = reaches(bound + rest, theta)
             if arms:
                 above = (above & armed) | reaches(rest, 1.0)
-            flags = (above | failed) & live
+            flags = (above | failed{held}) & live
             if arms:
                 armed |= ~(reaches(end, theta) | flags) & ALL
             if flags != 0:
@@ -107,18 +107,23 @@ def quiet_back(e, g, b, first, last):
 """
 
 
-def _walks(n, n_p, v, inputs):
+def _walks(n, n_p, v, inputs, holds):
     positive, negative = inputs
     jump = [f"y[{i}]" for i in range(n)]
-    jump[positive] += " + " + ("w" if positive == negative else "greater(w, 0.0)")
+    adding = {positive: "w"}
+    if positive != negative:
+        adding = {positive: "greater(w, 0.0)", negative: "greater(-w, 0.0)"}
+    for i, what in adding.items():
+        lost = holds and i == v
+        jump[i] += f" + chosen(g.word[HOLDS], 0.0, {what})" if lost else f" + {what}"
     given = f"lam[{positive}]"
     if positive != negative:
-        jump[negative] += " + greater(-w, 0.0)"
         given = f"chosen(reaches(w, 0.0), lam[{positive}], -lam[{negative}])"
     return WALK.format(
         p=each(n_p, "load(g.p, #, 0)"),
         state=each(n, "load(g.state, #, 0)"),
         jump=tuple_of(jump),
+        held=" | g.word[HOLDS]" if holds else "",
         record=lines_of(n, "put(g.states, k - base, #, y[#])", 12),
         v=v,
         sum=" + ".join(f"z[{i}]" for i in range(n)),

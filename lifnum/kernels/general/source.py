@@ -38,6 +38,8 @@ from lifnum.kernels.general.recurrences import (
 
 """
 
+GATE = "1 or held"  # the parameter that is no user's: see `Engine.gate`
+
 SMALL = 60  # operations of a function that is compiled into what calls it
 
 _BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
@@ -84,6 +86,8 @@ class Source:
     text : str
     n : int
         Number of variables.
+    gate : int
+        Where p has the factor of the threshold variable's derivative; -1: there is none.
     slots : list of int
         Nodes of the model's graph that p holds: what depends on parameters alone.
     n_rows : int
@@ -98,7 +102,12 @@ class Source:
         graph, self.n = self.graph, len(model.variables)
         rate = graph.number(1.0 / model.time_unit)
         self.right = [_linear(graph, rate, node) for node in model._nodes["right"]]
-        self.reset = model._nodes["reset"]
+        self.reset, self.gate, self._moves = model._nodes["reset"], -1, {}
+        if model.refractory > 0.0:
+            v, gate = model.threshold_index, graph.symbol("parameter", GATE)
+            self._operand(gate, None)
+            self.gate, self._moves = self._slot[gate], {gate: False}
+            self.right[v] = graph.mul(gate, self.right[v])
         n = self.n
         directions = [graph.symbol("d", k) for k in range(n)]
         weights = [graph.symbol("w", k) for k in range(n)]
@@ -136,11 +145,36 @@ class Source:
         if self.graph.is_number(node):
             return repr(self.graph.nodes[node][1])
         if not self.graph.varies[node]:
+            if self._is_gated(node):
+                return self._inline(node)
             if node not in self._slot:
                 self._slot[node] = len(self.slots)
                 self.slots.append(node)
             return f"p[{self._slot[node]}]"
         return name(node)
+
+    def _is_gated(self, node):
+        """Whether a node of parameters depends on the gate, without being it: no number of p."""
+        if not self._moves:
+            return False
+        if node not in self._moves:
+            self._moves[node] = any(
+                self._is_gated(one) or self._slot.get(one) == self.gate
+                for one in self.graph.operands(node)
+            )
+        return self._moves[node]
+
+    def _inline(self, node):
+        """The code of a node of parameters, written out."""
+        operation, *rest = self.graph.nodes[node]
+        if operation == "phi":
+            return f"phi({rest[0]}, {self._operand(rest[1], None)})"
+        operands = [self._operand(one, None) for one in rest]
+        if operation in _BINARY:
+            return f"({f' {_BINARY[operation]} '.join(operands)})"
+        if operation == "neg":
+            return f"(-{operands[0]})"
+        return f"{'power' if operation == 'pow' else operation}({', '.join(operands)})"
 
     def _straight(self, name, arguments, outputs):
         """A function of tuples, of numbers or of vectors, and the same that fills `out`."""
@@ -325,7 +359,7 @@ class Source:
 
     def parameters(self, model, n_neurons):
         """p of every neuron (n_neurons, n_p), float64."""
-        values = self.graph.evaluate(self.slots, model.parameters)
+        values = self.graph.evaluate(self.slots, {**model.parameters, GATE: 1.0})
         table = np.zeros((n_neurons, max(1, len(values))))
         for k, value in enumerate(values):
             table[:, k] = value
@@ -406,5 +440,5 @@ def vectors(source, model, e):
     names, text = method[type(e)]
     n_p = max(1, len(source.slots))
     module = module_of(HEADER + source.text)
-    walks = e.n, n_p, e.v, model.input_indices
+    walks = e.n, n_p, e.v, model.input_indices, e.gate >= 0
     return module_of(quiet.text(module.__name__.rpartition(".")[2], names, walks, text()))

@@ -25,7 +25,8 @@ from lifnum.kernels.steps import grid_index
 
 # What ends a piece; one that is ENDED may have been cut. FIRED has no length: a neuron spikes where
 # it is, at the start of an interval, and CLOCKED at the end of a step whose grid point decides.
-SPIKED, ENDED, FIRED, CLOCKED = range(4)
+# While the neuron is held a piece ends with the interval, HELD, or with the hold, RELEASED.
+SPIKED, ENDED, FIRED, CLOCKED, HELD, RELEASED = range(6)
 
 
 class Points(NamedTuple):
@@ -42,6 +43,7 @@ class Interval(NamedTuple):
     start: float
     length: float
     tied: bool
+    opens: bool  # whether a step of the grid has begun since the neuron was here
 
 
 class Pieces(NamedTuple):
@@ -60,10 +62,13 @@ class Track(NamedTuple):
     """Where a walk stands."""
 
     count: np.ndarray  # int64 (N_COUNTS,), see below
-    when: np.ndarray  # float64 (1,): time of a fault
+    when: np.ndarray  # float64 (2,): time of a fault; end of the hold
 
 
-COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, N_COUNTS = range(8)
+(COUNT, ARMED, SUPPRESSED, PIECES, FAULT, VARIABLE, WALKS, USED, LET_PASS, HOLDING,
+ N_COUNTS) = range(11)  # fmt: skip
+
+FAULT_TIME, HOLD_END = range(2)
 
 NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM = range(4)
 
@@ -116,7 +121,7 @@ def note(e, c, track, pieces, step, cuts, kind, spike):
 @kernel
 def fault(track, kind, time):
     track.count[FAULT] = kind
-    track.when[0] = time
+    track.when[FAULT_TIME] = time
 
 
 @kernel
@@ -131,15 +136,29 @@ def emit(e, track, spikes, time):
         return False
     spikes[n] = min(time, e.duration)
     track.count[COUNT] = n + 1
+    track.count[USED] += 1
     return True
 
 
 @kernel
-def reset_state(e, c, track, time):
-    """Row STATE = the state after a spike whose state is in row AT; whether it is below theta."""
+def spent(e, track):
+    """Whether the neuron has had all spikes of this step of the grid."""
+    return 0 < e.spikes_per_step <= track.count[USED]
+
+
+@kernel
+def reset_state(e, c, track, time, crossed):
+    """Row STATE = the state after a spike whose state is in row AT; whether the neuron walks on.
+
+    crossed: from theta on, so that it has to be below. So it has to without a limit of spikes.
+    """
     room = c.room
     call(e.reset, (c.p, room[AT], room[STATE]))
-    below = e.interpolation == NONE or room[STATE, e.v] < c.theta
+    if e.gate >= 0:
+        track.count[HOLDING] = 1
+        track.when[HOLD_END] = time + e.refractory
+    may_stay = e.interpolation == NONE or (e.spikes_per_step > 0 and not crossed)
+    below = may_stay or room[STATE, e.v] < c.theta
     for i in range(e.n):
         if not abs(room[STATE, i]) < np.inf:
             track.count[VARIABLE] = i
@@ -165,7 +184,26 @@ def fire(e, c, track, spikes, pieces, time, kind):
     track.count[ARMED] = 0
     if e.has_reset:
         copy(e, c.room, STATE, AT)
-        return reset_state(e, c, track, time)
+        return reset_state(e, c, track, time, False)
+    return True
+
+
+@kernel
+def may_spike(e, track):
+    """Whether a neuron at or above theta spikes: without a reset only if it has been below."""
+    return e.has_reset or track.count[ARMED] != 0
+
+
+@kernel
+def fire_on_grid(e, c, track, spikes, pieces, time):
+    """The spikes that the grid point at the end of a step decides; whether the neuron walks on."""
+    state, v = c.room[STATE], e.v
+    above = state[v] >= c.theta and track.count[HOLDING] == 0
+    while above and (track.count[ARMED] != 0 or (e.has_reset and e.overshoot != LOSE)):
+        if not fire(e, c, track, spikes, pieces, time, CLOCKED):
+            return False
+        above = e.overshoot == SEVERAL and e.has_reset and state[v] >= c.theta
+        above = above and track.count[HOLDING] == 0
     return True
 
 
@@ -186,29 +224,79 @@ def longest_step(e, c, rest):
 
 
 @kernel
+def hold(e, c, held):
+    """From here on the cell's field is that of a neuron that is held, or not."""
+    if e.gate >= 0:
+        c.p[e.gate] = 0.0 if held else 1.0
+
+
+@kernel
+def walk_held(e, c, interval, elapsed, track, pieces):
+    """A piece of row STATE while it is held: (its length, whether it ends the interval).
+
+    A length < 0: it has no end.
+    """
+    rest = max(interval.length - elapsed, 0.0)
+    left = max(track.when[HOLD_END] - (interval.start + elapsed), 0.0)
+    hold(e, c, True)
+    cuts, order, planned = longest_step(e, c, min(left, rest))
+    hold(e, c, False)
+    if order < 0:
+        return -1.0, False
+    kind = HELD if left > rest else RELEASED
+    note(e, c, track, pieces, Step(planned, planned, order), cuts, kind, -1)
+    copy(e, c.room, END, STATE)
+    if kind == RELEASED and cuts == 0:
+        track.count[HOLDING] = 0
+    return planned, kind == HELD and cuts == 0
+
+
+@kernel
+def blame(e, c, track, time):
+    """A fault: no piece from here has an end."""
+    for i in range(e.n - 1, -1, -1):
+        if not abs(c.room[END, i]) < np.inf:
+            track.count[VARIABLE] = i
+    fault(track, NOT_FINITE, time)
+
+
+@kernel
 def walk_interval(e, c, interval, track, spikes, pieces):
     """Walk row STATE of a neuron over a sub-interval; 1 where it walks on after it, else 0."""
     v, room, theta, start = e.v, c.room, c.theta, interval.start
     clocked = e.interpolation == NONE
+    if interval.opens:
+        track.count[USED] = 0
     if interval.tied or (clocked and interval.length == 0.0):
-        note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, ENDED, -1)
+        kind = HELD if track.count[HOLDING] != 0 else ENDED
+        note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, kind, -1)
         return 1
-    if not clocked and room[STATE, v] >= theta and (e.has_reset or track.count[ARMED] != 0):
-        if not fire(e, c, track, spikes, pieces, start, FIRED):
-            return 0
     elapsed = 0.0
     while True:
+        if track.count[HOLDING] != 0:
+            length, over = walk_held(e, c, interval, elapsed, track, pieces)
+            if length < 0.0:
+                blame(e, c, track, start + elapsed)
+                return 0
+            if over:
+                break
+            elapsed += length
+            continue
+        above = room[STATE, v] >= theta and may_spike(e, track)
+        if above and not clocked and not spent(e, track):
+            if not fire(e, c, track, spikes, pieces, start + elapsed, FIRED):
+                return 0
+            continue
         cuts, order, planned = longest_step(e, c, max(interval.length - elapsed, 0.0))
         if order < 0:
-            for i in range(e.n - 1, -1, -1):
-                if not abs(room[END, i]) < np.inf:
-                    track.count[VARIABLE] = i
-            fault(track, NOT_FINITE, start + elapsed)
+            blame(e, c, track, start + elapsed)
             return 0
         spike, s = -1, planned
-        if not clocked and (e.has_reset or track.count[ARMED] != 0):
+        if not clocked and may_spike(e, track) and room[STATE, v] < theta:
             found = crossing(e, c, room[STATE], Step(planned, planned, order), room[AT])
-            if found >= 0.0:
+            if found >= 0.0 and spent(e, track) and track.count[COUNT] < e.max_spikes:
+                track.count[LET_PASS] += 1
+            elif found >= 0.0:
                 s = found
                 if not emit(e, track, spikes, start + (elapsed + s)):
                     return 0
@@ -219,7 +307,7 @@ def walk_interval(e, c, interval, track, spikes, pieces):
             arrive(e, c, room[STATE], step, room[AT])
             room[AT, v] = theta
             elapsed += s
-            if not reset_state(e, c, track, start + elapsed):
+            if not reset_state(e, c, track, start + elapsed, True):
                 return 0
             continue
         if spike >= 0:
@@ -231,12 +319,8 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         elapsed += planned
         if clocked and room[STATE, v] >= theta:  # it has spiked: the grid point says so
             break
-    if clocked:
-        above = room[STATE, v] >= theta
-        while above and (track.count[ARMED] != 0 or (e.has_reset and e.overshoot != LOSE)):
-            if not fire(e, c, track, spikes, pieces, start + interval.length, CLOCKED):
-                return 0
-            above = e.overshoot == SEVERAL and e.has_reset and room[STATE, v] >= theta
+    if clocked and not fire_on_grid(e, c, track, spikes, pieces, start + interval.length):
+        return 0
     if room[STATE, v] < theta:
         track.count[ARMED] = 1
     return 1

@@ -10,8 +10,9 @@ import numpy as np
 from numba import prange
 from numba.extending import register_jitable
 
-from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
-from lifnum.kernels.lif.dynamics import SPIKES, Output
+from lifnum.compiler import address_of, by_class, call, inlined_kernel, kernel, parallel_kernel
+from lifnum.kernels.lif import limited
+from lifnum.kernels.lif.dynamics import SPIKES, Dynamics, Limited, Output
 from lifnum.kernels.lif.spike import (
     AnalyticalAdjoint,
     analytical_back,
@@ -184,6 +185,31 @@ def _adjusted_sample(d, inputs, steps, output, gradient, part, room):
 
 
 @inlined_kernel
+def _after_last(d, spike, piece, lam_i, lam_u):
+    """The `Adjoint` at the last spike of a step from that at its end; piece: that it ended."""
+    return begin_back(d, spike.current, d.reset, piece.rest - piece.length, lam_i, lam_u)
+
+
+@inlined_kernel
+def _before_spike(d, behind, spike, piece, d_time):
+    """(the `Adjoint` at the start of the piece that a spike ended, whether u rises there)."""
+    return spike_back(d, behind, piece.current, piece.potential, piece.length, piece.rest, d_time)
+
+
+@inlined_kernel
+def _before_analytical_spike(d, at, behind, spike, d_time):
+    """(the `AnalyticalAdjoint` right before a spike, whether u rises there)."""
+    return analytical_spike_back(d, behind, spike.time, spike.decay, spike.current, d_time)
+
+
+after_last = by_class({Dynamics: _after_last, Limited: limited.after_last})
+before_spike = by_class({Dynamics: _before_spike, Limited: limited.before_spike})
+before_analytical_spike = by_class(
+    {Dynamics: _before_analytical_spike, Limited: limited.before_analytical_spike}
+)
+
+
+@inlined_kernel
 def _spikes_back(d, output, gradient, room, at, q):
     """From the adjoint after a step to that before, of the neurons with spikes in it.
 
@@ -196,16 +222,13 @@ def _spikes_back(d, output, gradient, room, at, q):
     while q >= 0 and spikes[q].step == at.step:
         neuron = spikes[q].neuron
         j = neuron - at.low
-        back = begin_back(
-            d, spikes[q].current, pieces[q].rest - pieces[q].length,
+        back = after_last(
+            d, spikes[q], pieces[q],
             np.float64(lam[at.after, j]), np.float64(lam[at.after + 1, j]),
         )  # fmt: skip
         while q >= 0 and spikes[q].step == at.step and spikes[q].neuron == neuron:
-            piece = pieces[q]
-            back, rises = spike_back(
-                d, back, piece.current, piece.potential, piece.length, piece.rest,
-                gradient.d_out[spikes[q].rank],
-            )  # fmt: skip
+            d_time = gradient.d_out[spikes[q].rank]
+            back, rises = before_spike(d, back, spikes[q], pieces[q], d_time)
             lost += not rises
             q -= 1
         lam[at.before, j], lam[at.before + 1, j] = real(back.lam_i), real(back.lam_u)
@@ -362,9 +385,8 @@ def _analytical_spikes_back(d, output, gradient, lam, at, q):
         back = AnalyticalAdjoint(lam_i, lam_u, at.end, 1.0)
         while q >= 0 and spikes[q].step == at.step and spikes[q].neuron == neuron:
             spike = spikes[q]
-            back, rises = analytical_spike_back(
-                d, back, spike.time, spike.decay, spike.current, gradient.d_out[spike.rank]
-            )
+            d_time = gradient.d_out[spike.rank]
+            back, rises = before_analytical_spike(d, at, back, spike, d_time)
             lost += not rises
             q -= 1
         back = analytical_back(d, back, at.start, at.decay)

@@ -10,7 +10,8 @@ SPIKE = np.dtype(
     [
         ("time", np.float64),
         ("current", np.float64),  # I at the spike
-        ("decay", np.float64),  # b from the spike to the end of its step
+        # b from the spike to the end of its step; inf: of a neuron above theta at the step's start
+        ("decay", np.float64),
         ("step", np.int32),
         ("neuron", np.int32),
         ("rank", np.int32),
@@ -66,3 +67,10 @@ class Dynamics(NamedTuple):
     n_grid: int  # number of grid steps in [0, duration]; 0: no grid
     duration: float
     count_peaks: int  # whether peaks that no chord sees are counted
+
+
+# Those of a scheme with `spikes_per_step` or `overshoot`, which is a class of its own so that the
+# kernels of the others hold nothing of it. spikes_per_step: 0 for no limit; overshoot: a code.
+Limited = NamedTuple(
+    "Limited", [*Dynamics.__annotations__.items(), ("spikes_per_step", int), ("overshoot", int)]
+)

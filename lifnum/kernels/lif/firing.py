@@ -6,9 +6,9 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import register_jitable
 
-from lifnum.compiler import inlined_kernel
+from lifnum.compiler import by_class, inlined_kernel
 from lifnum.kernels.lif.crossing import has_peak
-from lifnum.kernels.lif.dynamics import UNRESOLVED
+from lifnum.kernels.lif.dynamics import UNRESOLVED, Dynamics, Limited
 from lifnum.kernels.lif.spike import begin, next_spike, subtracted
 from lifnum.kernels.lif.together import (
     CURRENT,
@@ -42,18 +42,32 @@ class Room(NamedTuple):
     found: np.ndarray  # int32 (n,), and these neurons
     flags: np.ndarray  # uint64 (n,): which ones of each block, a bit a neuron
     firing: np.ndarray  # uint64 (TURNS + 1,), see `fire`
+    used: np.ndarray  # int32 (2, n), see `limited`; or (0, n)
     lanes: np.ndarray  # float64 (rows, LANES)
     scratch: np.ndarray  # float64 (order + 1,)
+
+
+@inlined_kernel
+def _no_rows(d):
+    return 0
+
+
+@inlined_kernel
+def _two_rows(d):
+    return 2
+
+
+used_rows = by_class({Dynamics: _no_rows, Limited: _two_rows})
 
 
 @register_jitable
 def room_for(d, w, n):
     """A `Room` for n neurons with weights of the type of w, without spikes."""
-    counters = np.zeros((4, n), np.int32)
+    counters = np.zeros((4 + used_rows(d), n), np.int32)
     flags = np.empty(n + TURNS + 1, np.uint64)
     return Room(
         np.zeros((4, n), w.dtype), counters[0], counters[1], counters[2], counters[3], flags[:n],
-        flags[n:], np.empty((ROWS * TURNS + 3, LANES)), np.empty(d.order + 1),
+        flags[n:], counters[4:], np.empty((ROWS * TURNS + 3, LANES)), np.empty(d.order + 1),
     )  # fmt: skip
 
 
@@ -71,7 +85,7 @@ def flagged(room, n_blocks):
 
 
 @inlined_kernel
-def _record(output, slot, at, j, time, current, decay):
+def record(output, slot, at, j, time, current, decay):
     """The record of a spike of neuron j of the tile, where there is room for it."""
     if slot < len(output.spikes):
         q = output.spikes[slot]
@@ -80,7 +94,7 @@ def _record(output, slot, at, j, time, current, decay):
 
 
 @inlined_kernel
-def _record_piece(output, slot, i0, u0, length, rest):
+def record_piece(output, slot, i0, u0, length, rest):
     """The piece that it ended, where pieces are kept."""
     if slot < len(output.pieces):
         piece = output.pieces[slot]
@@ -119,11 +133,11 @@ def _take_turns(d, output, at, room, lane, j, n_turns, slot):
     for turn in range(n_turns):
         row = ROWS * turn
         current = lanes[row + CURRENT, lane]
-        _record(
+        record(
             output, slot + turn, at, j, lanes[row + TIME, lane], current,
             lanes[row + DECAY, lane],
         )  # fmt: skip
-        _record_piece(
+        record_piece(
             output, slot + turn, i0, u0, lanes[row + LENGTH, lane], lanes[row + REST, lane]
         )
         i0, u0 = current, d.reset
@@ -147,7 +161,7 @@ def _spike_at_the_end(d, output, at, room, j, n_spikes):
     room.emitted[j] += 1
     state[u, j] = real(subtracted(d, np.float64(state[u, j])))
     output.tallies[UNRESOLVED] += state[u, j] >= theta
-    _record(output, n_spikes, at, j, at.end, np.float64(state[i, j]), 1.0)
+    record(output, n_spikes, at, j, at.end, np.float64(state[i, j]), 1.0)
     return n_spikes + 1
 
 
@@ -172,8 +186,8 @@ def _walk(d, output, at, room, j, n_spikes):
             room.suppressed[j] = 1
             break
         emitted[j] += 1
-        _record(output, n_spikes, at, j, after.time, after.i0, after.decay)
-        _record_piece(output, n_spikes, walk.i0, walk.u0, s, walk.rest)
+        record(output, n_spikes, at, j, after.time, after.i0, after.decay)
+        record_piece(output, n_spikes, walk.i0, walk.u0, s, walk.rest)
         n_spikes += 1
         walk, spiked = after, True
     if spiked:

@@ -14,21 +14,26 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import address_of, call, inlined_kernel, kernel, parallel_kernel
+from lifnum.compiler import address_of, by_class, call, inlined_kernel, kernel, parallel_kernel
+from lifnum.kernels.lif import firing, limited
 from lifnum.kernels.lif.dynamics import (
     CAPPED,
     OVERFLOWED,
     SPIKES,
     SUPPRESSED,
     UNRESOLVED,
+    Dynamics,
+    Limited,
     Output,
 )
-from lifnum.kernels.lif.firing import flagged, room_for, spikes_of_step
+from lifnum.kernels.lif.firing import flagged, room_for
 from lifnum.kernels.lif.table import tabulate
 from lifnum.kernels.order import collect_sample, sorting_room
 from lifnum.kernels.steps import merge, step_at
 from lifnum.kernels.tiles import bounds
 from lifnum.kernels.vectors import LANES, add, larger, load, not_below, store
+
+spikes_of_step = by_class({Dynamics: firing.spikes_of_step, Limited: limited.spikes_of_step})
 
 
 class Place(NamedTuple):

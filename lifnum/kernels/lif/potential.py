@@ -3,11 +3,26 @@
 import numpy as np
 from numba import prange
 
-from lifnum.compiler import kernel, parallel_kernel
-from lifnum.kernels.lif.dynamics import SPIKES
+from lifnum.compiler import by_class, kernel, parallel_kernel
+from lifnum.kernels.lif.dynamics import SPIKES, Dynamics, Limited
+from lifnum.kernels.lif.limited import potential_after
 from lifnum.kernels.steps import step_end
 from lifnum.methods.interpolation import LINEAR, NONE
 from lifnum.methods.propagators import propagator
+
+
+@kernel
+def _reset(d, pieces, slot, spike):
+    return d.reset
+
+
+@kernel
+def _after(d, pieces, slot, spike):
+    return potential_after(d, spike, pieces[slot])
+
+
+# u right after a spike; pieces: those of its tile
+after = by_class({Dynamics: _reset, Limited: _after})
 
 
 @parallel_kernel
@@ -39,8 +54,9 @@ def membrane_potential(d, steps, output, times, u):
                         if d.interpolation == LINEAR:
                             piece = pieces[sample, tile, slot]
                             rest = piece.rest - piece.length
+                        u0 = after(d, pieces[sample, tile], slot, q)
                         s = min(times[k] - q.time, rest)
-                        u[sample, q.neuron, k] = _inside(d, q.current, d.reset, s, rest)
+                        u[sample, q.neuron, k] = _inside(d, q.current, u0, s, rest)
 
 
 @kernel

@@ -142,10 +142,10 @@ class Adjoint(NamedTuple):
 
 
 @inlined_kernel
-def begin_back(d, current, rest, lam_i, lam_u):
-    """The `Adjoint` at the last spike of a step, from (lam_i, lam_u) at the step's end."""
+def begin_back(d, current, u, rest, lam_i, lam_u):
+    """The `Adjoint` at the last spike of a step, (current, u) after it, from that at its end."""
     a, c, b, da, dc, db = propagator_and_derivative(d, rest)
-    length = lam_i * da * current + lam_u * (dc * current + db * d.reset)
+    length = lam_i * da * current + lam_u * (dc * current + db * u)
     return Adjoint(a * lam_i + c * lam_u, b * lam_u, length, -length)
 
 
