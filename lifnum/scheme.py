@@ -83,7 +83,10 @@ class Scheme:
         f"spike times inside a step: {', '.join(INTERPOLATIONS)}", "NAME", default="dense"
     )
     gradient: str | None = option(", ".join(GRADIENTS), "NAME", default=None)
-    tolerance: float | None = None
+    tolerance: float | None = option(
+        "of ps for models, in place of an order: terms of each step until two in turn are below "
+        "this share of the state", "X", float, None,
+    )  # fmt: skip
     overshoot: str = "again"
     surrogate: str = option(
         f"derivative of a spike in the gradient surrogate: {', '.join(SURROGATES)}", "NAME",
