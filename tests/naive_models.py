@@ -9,6 +9,7 @@ from math import ceil, factorial, inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
+import precise_models
 
 MAX_ORDER = 32
 MAX_CUTS = 40
@@ -171,9 +172,10 @@ class Plain:
     """A model of one neuron: its texts, evaluated."""
 
     def __init__(self, model, neuron=0):
+        self.model, self.neuron = model, neuron
         self.variables = list(model.equations)
         self.parameters = {
-            name: float(np.broadcast_to(x, (neuron + 1,))[neuron])
+            name: float(x[neuron] if isinstance(x, np.ndarray) else x)
             for name, x in model.parameters.items()
         }
         self.rate = 1.0 / model.time_unit
@@ -508,40 +510,34 @@ def simulate(inputs, weights, models, scheme, duration, conditioning=None):
     return layers
 
 
-class Precise(NamedTuple):
-    """The scheme of the true flow."""
-
-    method: str = "ps"
-    order: int | None = None
-    tolerance: float = 1e-15
-
-
-def true_flow(plain, y, length):
-    """The state after a length of the differential equation itself; complex states allowed."""
-    while length > 0.0:
-        for cuts in range(MAX_CUTS):
-            piece = Piece(plain, Precise(), y, length * 0.5**cuts)
-            if piece.converged:
-                break
-        y, length = piece.at(length * 0.5**cuts), length - length * 0.5**cuts
-    return y
-
-
 def continuous_adjoint(inputs, weights, plain, scheme, duration, d_times):
-    """(dL/dw by input, dL/dt by input) of one neuron: its true adjoint on the given trajectory."""
-    trace, n = [], len(plain.variables)
+    """(dL/dw by input, dL/dt by input, pieces without one) of a neuron on its own trajectory.
+
+    Where the true solution from a state of the trajectory is unbounded before the piece ends, its
+    end has no derivative by that state: nothing goes back over that piece.
+    """
+    trace, n, cell = (
+        [],
+        len(plain.variables),
+        precise_models.Cell(plain.model, plain.neuron, precise_models.COMPLEX),
+    )
     simulate_neuron(inputs, weights, plain, scheme, duration, 0, Conditioning(), trace)
     lam, d_w, d_t = np.zeros(n), np.zeros(len(inputs)), np.zeros(len(inputs))
 
     def transposed(function, y):
-        steps = [np.imag(function(np.real(y) + 1e-30j * one)) / 1e-30 for one in np.eye(n)]
+        steps = [
+            np.imag(function(np.real(y) + 1e-30j * one)).astype(float) / 1e-30 for one in np.eye(n)
+        ]
         return np.array(steps) @ lam
 
-    extra = 0.0  # by the time of what lifted the state
+    extra, n_unbounded = 0.0, 0  # by the time of what lifted the state
     for kind, y, *more in reversed(trace):
         y = np.real(y)
         if kind == "piece":
-            lam = transposed(lambda y: true_flow(plain, y, more[0]), y)
+            try:
+                lam = transposed(lambda y: precise_models.flow(cell, y, more[0]), y)
+            except precise_models.Unbounded:
+                lam, n_unbounded = np.zeros(n), n_unbounded + 1
         elif kind == "spike":
             e_q, slope = d_times[more[0]], plain.field(y)[plain.v]
             sigma = e_q
@@ -560,4 +556,4 @@ def continuous_adjoint(inputs, weights, plain, scheme, duration, d_times):
             d_w[place] = lam[first] if weight >= 0 or first == second else -lam[second]
             d_t[place] = extra + lam @ (plain.field(y) - plain.field(after))
             extra = 0.0
-    return d_w, d_t
+    return d_w, d_t, n_unbounded
