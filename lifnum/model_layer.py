@@ -5,7 +5,14 @@ import numpy as np
 from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
-from lifnum.kernels.general.source import Source, address, address_in, vectors
+from lifnum.kernels.general.source import (
+    HEADER,
+    Source,
+    address,
+    address_in,
+    module_of,
+    vectors,
+)
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS
@@ -46,10 +53,18 @@ def check_scheme(scheme, model):
         raise ValueError(f"refractory is {model.refractory!r} for {name}; accepted: 0")
 
 
+def functions(model):
+    """(module of the compiled functions of a model, their numbers p of every neuron)."""
+    source = Source(model)
+    return module_of(HEADER + source.text), source.parameters(model, model.n_neurons or 1)
+
+
 class ModelLayer:
     """A dense layer of `Model` neurons and what its last forward pass left.
 
-    The state is float64 whatever the type of the weights. Attributes are those of `Layer`.
+    The state is float64 whatever the type of the weights. Attributes are those of `Layer`; of
+    piggyback, n_without_gradient counts the pieces of trajectories too over which the solution of
+    the differential equation is unbounded: no gradient passes them.
     """
 
     def __init__(self, weights, model, scheme, duration):
