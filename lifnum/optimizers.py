@@ -21,7 +21,7 @@ class _Optimizer:
     """What every optimiser has: checked weights and gradients, and a learning rate."""
 
     def __init__(self, weights, learning_rate):
-        self.weights = list(weights)
+        self.weights = tuple(weights)
         self.learning_rate = learning_rate
         self._kinds = []
         for k, w in enumerate(self.weights):
@@ -166,8 +166,11 @@ class Adam(_Optimizer):
         """
         gradients = self._accepted(gradients)
         numbers = self.numbers_of_step()
+        numbers = {dtype: numbers.in_type(dtype) for _, dtype in self._kinds}
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
-            _adam(w, g, m, v, numbers.in_type(w.dtype))
+            if w.dtype not in _UPDATES:
+                _UPDATES[w.dtype] = _adam.for_types_of(w, g, m, v, numbers[w.dtype])
+            _UPDATES[w.dtype](w, g, m, v, numbers[w.dtype])
 
     def numbers_of_step(self):
         """Count a step; its `AdamNumbers`."""
@@ -218,5 +221,7 @@ def _adam(w, g, m, v, numbers):
                 w_row[j], g_row[j], m_row[j], v_row[j], numbers
             )
 
+
+_UPDATES = {}  # `_adam` by the type of the weights
 
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
