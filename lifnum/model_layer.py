@@ -6,7 +6,14 @@ from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
 from lifnum.kernels.general.lanes import LET_PASS_SO_FAR, N_FAULTS, SUPPRESSED_ONE
-from lifnum.kernels.general.source import Source, address, address_in, vectors
+from lifnum.kernels.general.source import (
+    HEADER,
+    Source,
+    address,
+    address_in,
+    module_of,
+    vectors,
+)
 from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS, OVERSHOOTS
@@ -45,10 +52,18 @@ def check_scheme(scheme, model):
         raise ValueError(f"gradient is 'surrogate' for {name}; accepted: adjusted, piggyback")
 
 
+def functions(model):
+    """(module of the compiled functions of a model, their numbers p of every neuron)."""
+    source = Source(model)
+    return module_of(HEADER + source.text), source.parameters(model, model.n_neurons or 1)
+
+
 class ModelLayer:
     """A dense layer of `Model` neurons and what its last forward pass left.
 
-    The state is float64 whatever the type of the weights. Attributes are those of `Layer`.
+    The state is float64 whatever the type of the weights. Attributes are those of `Layer`; of
+    piggyback, n_without_gradient counts the pieces of trajectories too over which the solution of
+    the differential equation is unbounded: no gradient passes them.
     """
 
     def __init__(self, weights, model, scheme, duration):

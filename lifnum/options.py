@@ -65,7 +65,10 @@ def add_scheme(parser):
 
 
 def add_grid(parser, default, gradients=False):
-    """Lists of what `add_scheme` takes one of, for `grid`; `default` says what else holds."""
+    """Lists of what `add_scheme` takes one of, for `grid`; `default` says what else holds.
+
+    Only with `gradients` those of gradients, and tolerances, which no file of rows has a place for.
+    """
     more = "; slopes belong to surrogate, that to none" if gradients else ""
     group = parser.add_argument_group(
         "grid", "every combination of these that there is: orders belong to ps; exact has no grid\n"
@@ -74,7 +77,7 @@ def add_grid(parser, default, gradients=False):
     )  # fmt: skip
     plural = {"method": "methods", "order": "orders"}
     for name, one in fields.options_of(Scheme).items():
-        if gradients or name not in ("gradient", *LIMITS, *SURROGATE_OPTIONS):
+        if gradients or name not in ("gradient", "tolerance", *LIMITS, *SURROGATE_OPTIONS):
             fields.add(group, one, plural.get(name, name), nargs="+")
     return group
 
@@ -134,7 +137,7 @@ def _check_limits(limits, interpolations):
             )
 
 
-def grid(methods, orders, dts, interpolations, gradients=({},), limits=None):
+def grid(methods, orders, dts, interpolations, gradients=({},), limits=None, tolerances=None):
     """Schemes of the combinations of lists, each once; see `add_grid` for what is left out.
 
     gradients, limits: arguments of Scheme, as `gradients_of` and `limits_of` give.
@@ -142,11 +145,15 @@ def grid(methods, orders, dts, interpolations, gradients=({},), limits=None):
     Raises
     ------
     ValueError
-        An unknown name, ps without orders or orders without ps, a number out of its range, or no
-        combination that there is.
+        An unknown name, ps without orders and tolerances or these without ps, a number out of its
+        range, or no combination that there is.
     """
-    if orders and "ps" not in methods:
-        raise ValueError(f"orders are {orders}; accepted: none where ps is not among the methods")
+    for name, values in (("orders", orders), ("tolerances", tolerances)):
+        if values and "ps" not in methods:
+            where = "where ps is not among the methods"
+            raise ValueError(f"{name} are {values}; accepted: none {where}")
+    series = [{"order": order} for order in orders or ()]
+    series += [{"tolerance": tolerance} for tolerance in tolerances or ()]
     limits = limits or {"none": [{}], "others": [{}]}
     _check_limits(limits, interpolations)
     schemes = {}
@@ -156,14 +163,15 @@ def grid(methods, orders, dts, interpolations, gradients=({},), limits=None):
             continue
         if kind == "adjusted" and interpolation == "none":
             gradient = {}
-        for order in (orders or (None,)) if method == "ps" else (None,):
+        for one in (series or ({},)) if method == "ps" else ({},):
             here = limits["none" if interpolation == "none" else "others"]
             for limit, dt in product(here, dts):
                 if not needs_grid(method, interpolation, limit.get("spikes_per_step")):
                     dt = None
                 if kind == "surrogate" and limit not in ({}, {"overshoot": "again"}):
                     continue
-                scheme = Scheme(method, order, dt, interpolation, **gradient, **limit)
+                how = one | gradient | limit
+                scheme = Scheme(method, dt=dt, interpolation=interpolation, **how)
                 if scheme.gradients_coincide:  # one of them, then
                     first = next(g for g in gradients if g.get("gradient") != "surrogate")
                     scheme = replace(scheme, **{"gradient": None} | first)

@@ -91,7 +91,10 @@ class Scheme:
         f"spike times inside a step: {', '.join(INTERPOLATIONS)}", "NAME", default="dense"
     )
     gradient: str | None = option(", ".join(GRADIENTS), "NAME", default=None)
-    tolerance: float | None = None
+    tolerance: float | None = option(
+        "of ps for models, in place of an order: terms of each step until two in turn are below "
+        "this share of the state", "X", float, None,
+    )  # fmt: skip
     overshoot: str = option(
         f"under none, a neuron still at or above its threshold after a spike: {OVERSHOOT_HELP}",
         "NAME", default="again",

@@ -76,11 +76,9 @@ def parser():
         "interpolation": f"spike times inside a step: {', '.join(INTERPOLATIONS)}",
     }
     for name, one in fields.options_of(Scheme).items():
-        if name in ("method", "order", "dt", "interpolation", *LIMITS):
+        if name in ("method", "order", "tolerance", "dt", "interpolation", *LIMITS):
             text = accepted.get(name, one.metadata["help"])
             fields.add(g, one, default=None, help=text, shown=getattr(SCHEME, name))
-    g.add_argument("--tolerance", type=float, metavar="X",
-                   help="of ps, instead of an order")  # fmt: skip
     p.add_argument("--out", type=output(".png", ".pdf"), metavar="FILE",
                    help="PNG or PDF (default: the model's name with .png)")  # fmt: skip
     return p

@@ -145,13 +145,14 @@ def jobs_of(args, rest):
 def _schemes(args, parsed):
     """The schemes of the grid; what no option says is as the preset of parsed options has it."""
     own = train.config_of(parsed).scheme
-    methods, orders = args.methods or [own.method], args.orders
-    if orders is None and own.method == "ps" and "ps" in methods:
-        orders = [own.order]
+    methods, orders, tolerances = args.methods or [own.method], args.orders, args.tolerance
+    if not (orders or tolerances) and own.method == "ps" and "ps" in methods:
+        orders = None if own.order is None else [own.order]
+        tolerances = None if own.tolerance is None else [own.tolerance]
     dts = args.dt or [own.dt or options.DEFAULT_DT]
-    interpolations = args.interpolation or [own.interpolation]
-    return options.grid(methods, orders, dts, interpolations, options.gradients_of(args),
-                        options.limits_of(args))  # fmt: skip
+    kinds = args.interpolation or [own.interpolation]
+    return options.grid(methods, orders, dts, kinds, options.gradients_of(args),
+                        options.limits_of(args), tolerances)  # fmt: skip
 
 
 def _job(args, train_parser, arguments):

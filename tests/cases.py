@@ -4,6 +4,7 @@ import itertools
 
 import naive
 import naive_models
+import naive_pieces
 import numpy as np
 
 from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
@@ -157,7 +158,7 @@ class ModelCase:
         self.weights = [size * (0.5 + rng.uniform(size=(3, 2)))]
         self.times = np.sort(rng.uniform(0.0, 0.8, 8)) * duration
         self.indices = rng.integers(0, 3, 8)
-        self.conditioning = naive_models.Conditioning()
+        self.conditioning = naive_pieces.Conditioning()
 
     def network(self):
         return Network(list(zip(self.weights, self.models)), self.scheme, self.duration)

@@ -4,6 +4,7 @@ import json
 import math
 
 import naive_models
+import naive_pieces
 import numpy as np
 import pytest
 
@@ -47,7 +48,7 @@ def in_python(source):
     """The written functions, run by Python: complex numbers allowed."""
 
     def phi(k, x):
-        return naive_models.phi(k, x)
+        return naive_pieces.phi(k, x)
 
     names = {name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "sin", "cos")}
     names |= {"phi": phi, "power": np.power, "fma": lambda x, y, z: x * y + z}
@@ -248,7 +249,7 @@ def test_taylor_coefficients_equal_the_oracle_s_and_those_of_the_jacobian_are_it
         for k in range(order):
             term(p, r, k, h)
             jacobian_term(p, more, k, h)
-        expected = np.real(np.array(naive_models.coefficients(plain, y, h, order)[0]))
+        expected = np.real(np.array(naive_pieces.coefficients(plain, y, h, order)[0]))
         scale = np.abs(expected).max(axis=1, keepdims=True)
         np.testing.assert_allclose(
             r[:n, : order + 1], expected, rtol=1e-9, atol=1e-12 * scale.max()
@@ -262,7 +263,7 @@ def test_taylor_coefficients_equal_the_oracle_s_and_those_of_the_jacobian_are_it
             for i, j, row, constant in source.entries:
                 a = more[row, : k + 1] * ([1.0] + [0.0 if constant else 1.0] * k)
                 along[i, k + 1] += np.dot(a[::-1], along[j, : k + 1]) * h / (k + 1)
-        stepped = np.array(naive_models.coefficients(plain, y + 1e-30j * d, h, order)[0])
+        stepped = np.array(naive_pieces.coefficients(plain, y + 1e-30j * d, h, order)[0])
         np.testing.assert_allclose(
             along, stepped.imag / 1e-30, rtol=1e-8, atol=1e-11 * np.abs(stepped.imag).max() / 1e-30
         )

@@ -3,6 +3,7 @@
 import itertools
 
 import naive_models
+import naive_pieces
 import numpy as np
 import pytest
 from cases import ModelCase, check_adjusted, relative_error
@@ -52,7 +53,7 @@ def run(case):
     net = case.network()
     out, expected = net.forward(case.inputs()), case.oracle()
     np.testing.assert_array_equal(out.indices, [q.neuron for q in expected[0]])
-    times = np.array([naive_models.real(q.time) for q in expected[0]])
+    times = np.array([naive_pieces.real(q.time) for q in expected[0]])
     np.testing.assert_allclose(out.times, times, rtol=0, atol=1e-11 * case.duration)
     assert len(times) > 3
     for neuron in range(2):

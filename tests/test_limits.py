@@ -5,6 +5,7 @@ import itertools
 import cases
 import naive
 import naive_models
+import naive_pieces
 import numpy as np
 import pytest
 from cases import GRADIENT_TOLERANCE, ModelCase, check_adjusted, derivative, relative_error
@@ -247,7 +248,7 @@ def test_models_with_a_limit_are_the_oracle_s_and_adjusted_equals_complex_steps(
     net = case.network()
     out = net.forward(case.inputs())
     np.testing.assert_array_equal(out.indices, [q.neuron for q in expected[0]])
-    times = np.array([naive_models.real(q.time) for q in expected[0]])
+    times = np.array([naive_pieces.real(q.time) for q in expected[0]])
     np.testing.assert_allclose(out.times, times, rtol=0, atol=1e-11 * case.duration)
     assert len(times) > 3
     if interpolation == "dense":

@@ -109,32 +109,29 @@ def chosen(typing_context, bits, x, y):
     return kind(types.int64, x, y), generate
 
 
-@intrinsic
-def reaches(typing_context, x, y):
-    """Bit k (int64) says that x >= y in lane k, or that one of them is NaN; of numbers bit 0."""
+def _comparison(x, y, compare, predicate):
+    """Signature and code of a comparison lane by lane, whose results are the bits of an int64."""
     kind = _common(x, y)
 
     def generate(context, builder, signature, arguments):
-        lanes = builder.fcmp_unordered(">=", *_spread_to(builder, kind, arguments))
+        lanes = getattr(builder, compare)(predicate, *_spread_to(builder, kind, arguments))
         if isinstance(kind, VectorType):
             lanes = builder.bitcast(lanes, ir.IntType(LANES))
         return builder.zext(lanes, _I64)
 
     return types.int64(x, y), generate
+
+
+@intrinsic
+def reaches(typing_context, x, y):
+    """Bit k (int64) says that x >= y in lane k, or that one of them is NaN; of numbers bit 0."""
+    return _comparison(x, y, "fcmp_unordered", ">=")
 
 
 @intrinsic
 def at_most(typing_context, x, y):
     """Bit k (int64) says that x <= y in lane k, and that none of them is NaN; of numbers bit 0."""
-    kind = _common(x, y)
-
-    def generate(context, builder, signature, arguments):
-        lanes = builder.fcmp_ordered("<=", *_spread_to(builder, kind, arguments))
-        if isinstance(kind, VectorType):
-            lanes = builder.bitcast(lanes, ir.IntType(LANES))
-        return builder.zext(lanes, _I64)
-
-    return types.int64(x, y), generate
+    return _comparison(x, y, "fcmp_ordered", "<=")
 
 
 @intrinsic

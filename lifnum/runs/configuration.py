@@ -41,14 +41,15 @@ def scheme_of(args):
 def _scheme(args, default):
     """The Scheme of parsed options; what they leave open is as in another."""
     method, order, dt = args.method or default.method, args.order, args.dt
-    if order is None and method == default.method:
-        order = default.order
+    tolerance = args.tolerance
+    if order is None and tolerance is None and method == default.method:
+        order, tolerance = default.order, default.tolerance
     interpolation = args.interpolation or default.interpolation
     if dt is None and needs_grid(method, interpolation, args.spikes_per_step):
         dt = default.dt or DEFAULT_DT
     given = {name: getattr(args, name) for name in (*LIMITS, *SURROGATE_OPTIONS)}
     given = {name: value for name, value in given.items() if value is not None}
-    return Scheme(method, order, dt, interpolation, args.gradient, **given)
+    return Scheme(method, order, dt, interpolation, args.gradient, tolerance, **given)
 
 
 def _accepted_grid(scheme):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from lifnum.analysis.study.statistics import name_by_tolerance
 from lifnum.errors import TraceError
 from lifnum.files import transfers
 from lifnum.files.hdf5 import one_line
@@ -313,6 +314,8 @@ def _read_trace(trace):
             "threads": int(header.get("threads", 0)),
             "cpu": str(header.get("cpu", "")),
         }
+        if scheme.tolerance is not None:
+            row |= {"method": name_by_tolerance(scheme.tolerance).encode(), "order": 0}
     except _READ_ERRORS as error:
         raise TraceError(f"its header is damaged ({one_line(error)})") from None
     names = [name for name in TABLES["curves"] if name != "run"]

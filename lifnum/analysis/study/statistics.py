@@ -16,6 +16,8 @@ from lifnum.scheme import Scheme
 # names of series of some order, where neurons are linear
 _NAMES = {"euler": 1, "rk2": 2, "rk4": 4}
 
+BY_TOLERANCE = "ps-tolerance"
+
 
 class Interval(NamedTuple):
     """Mean of n values and half the width of its 95 % t-interval, NaN for fewer than two."""
@@ -51,6 +53,11 @@ class Key(NamedTuple):
 def name_of(method, order):
     """Short name of a method: euler, ps5, exact."""
     return ("euler" if order == 1 else f"ps{order}") if order else method
+
+
+def name_by_tolerance(tolerance):
+    """Name of the series of adaptive order, which have no order."""
+    return f"{BY_TOLERANCE}{tolerance:g}"
 
 
 def interval(values):
@@ -209,14 +216,17 @@ def parse_scheme(text):
     ValueError
         Not of that form, or no scheme of lifnum.
     """
-    match = re.fullmatch(r"(ps(?=\d)|[a-z][a-z0-9-]*?)(\d+(?=@))?(?:@([^:]+))?(?::([^:]+))?"
-                         r"(?::([^:]+))?", text)  # fmt: skip
+    match = re.fullmatch(r"(ps-tolerance[^@:]+|ps(?=\d)|[a-z][a-z0-9-]*?)(\d+(?=@))?(?:@([^:]+))?"
+                         r"(?::([^:]+))?(?::([^:]+))?", text)  # fmt: skip
     try:
         name, digits, dt, interpolation, gradient = match.groups()
         if name + (digits or "") in _NAMES:
             name, digits = name + (digits or ""), None
+        _, adaptive, tolerance = name.rpartition(BY_TOLERANCE)
+        if adaptive:
+            name, tolerance = "ps", float(tolerance)
         scheme = Scheme(name, digits and int(digits), dt and float(dt), interpolation or "dense",
-                        gradient)  # fmt: skip
+                        gradient, tolerance if adaptive else None)  # fmt: skip
     except (AttributeError, ValueError) as error:
         why = "" if match is None else f" ({error})"
         raise ValueError(
@@ -226,5 +236,7 @@ def parse_scheme(text):
     method, order = scheme.method, scheme.order or 0
     if method == "euler":  # ps of order 1 whatever the neurons; rk2 and rk4 are so where linear
         method, order = "ps", 1
+    if adaptive:
+        method = name_by_tolerance(scheme.tolerance)
     return Key(method, order, np.nan if scheme.dt is None else scheme.dt,
                scheme.interpolation, scheme.gradient)  # fmt: skip
