@@ -147,8 +147,7 @@ def _schemes(args, parsed):
     own = train.config_of(parsed).scheme
     methods, orders, tolerances = args.methods or [own.method], args.orders, args.tolerance
     if not (orders or tolerances) and own.method == "ps" and "ps" in methods:
-        orders = None if own.order is None else [own.order]
-        tolerances = None if own.tolerance is None else [own.tolerance]
+        orders, tolerances = ([one] if one else None for one in (own.order, own.tolerance))
     dts = args.dt or [own.dt or options.DEFAULT_DT]
     kinds = args.interpolation or [own.interpolation]
     return options.grid(methods, orders, dts, kinds, options.gradients_of(args),
