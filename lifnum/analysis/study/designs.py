@@ -8,10 +8,12 @@ from lifnum.analysis.options import output
 from lifnum.analysis.study import runner
 from lifnum.fields import positive
 
-# name -> module with SEEDS, runs(seeds, small), answer(rows); its figure is in pictures
+# name -> module with SEEDS, runs(seeds, small), answer(rows), and execute(config) and its MEASURES
+# where these are not the runner's; its figure is in pictures
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
+    "nonlinear": "lifnum.analysis.study.nonlinear",
 }
 
 
@@ -35,6 +37,8 @@ def parser(name):
                    help="of each run, from 0 (default: those of the design)")  # fmt: skip
     p.add_argument("--workers", type=positive(int), default=1, metavar="N",
                    help="runs at once, of one thread each (default: 1)")  # fmt: skip
+    p.add_argument("--runs", type=positive(int), metavar="N",
+                   help="stop after N runs (default: when the table lacks none)")  # fmt: skip
     p.add_argument("--no-runs", action="store_true", help="answer from the table as it is")
     p.add_argument("--small", action="store_true",
                    help="two seeds of a corner of the design, on 60 samples, which answer nothing; "
@@ -56,10 +60,13 @@ def main(name, argv):
     path = args.results
     if path is None:
         path = Path(f"runs/{name}-small.csv" if args.small else f"docs/results/{name}.csv")
+    measures = getattr(study, "MEASURES", runner.MEASURES)
     if not args.no_runs:
         seeds = args.seeds or (2 if args.small else study.SEEDS)
-        runner.run_all(study.runs(seeds, args.small), path, args.workers, args.quiet)
-    rows = runner.read(path)
+        execute = getattr(study, "execute", runner.execute)
+        runner.run_all(study.runs(seeds, args.small), path, args.workers, args.quiet, args.runs,
+                       execute, measures)  # fmt: skip
+    rows = runner.read(path, measures)
     if not rows:
         raise ValueError(f"{path}: has no runs; accepted with --no-runs: a table that has some")
     print("\n".join(study.answer(rows)))

@@ -4,7 +4,7 @@ import numpy as np
 
 from lifnum.analysis import style
 from lifnum.analysis.axes import difference_axis, logarithmic, plain
-from lifnum.analysis.study import spike_budget, time_constants
+from lifnum.analysis.study import model_pictures, spike_budget, time_constants
 from lifnum.analysis.study.statistics import interval
 from lifnum.analysis.study.time_constants import RATIOS, THRESHOLDS, Cell, cells, differences
 from lifnum.analysis.style import plt
@@ -25,7 +25,12 @@ _DASHES = ("-", "--", ":")
 
 def draw(name, rows, path):
     """Write the figure of a study to a path."""
-    {"time-constants": _time_constants, "spike-budget": _spike_budget}[name](rows, path)
+    known = {
+        "time-constants": _time_constants,
+        "spike-budget": _spike_budget,
+        "nonlinear": model_pictures.nonlinear_figure,
+    }
+    known[name](rows, path)
 
 
 def _time_constants(rows, path):

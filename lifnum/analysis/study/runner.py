@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from lifnum.data import datasets
 from lifnum.errors import SimulationError
-from lifnum.runs.configuration import Configuration
 from lifnum.runs.trainer import Trainer
 
 MEASURES = ("accuracy", "hidden_spikes", "output_spikes", "hidden_step", "output_step", "failed",
@@ -27,10 +26,13 @@ load_data = functools.lru_cache(maxsize=16)(datasets.load)
 
 
 class Run(NamedTuple):
-    """One run: the columns that name it in the table, as text, and what is trained."""
+    """One run: the columns that name it in the table, as text, and what is run.
+
+    A `Configuration` for `execute`; whatever a study's own `execute` takes.
+    """
 
     key: dict
-    config: Configuration
+    config: object
 
 
 def key_of(config, **more):
@@ -47,8 +49,10 @@ def key_of(config, **more):
             for name, value in columns.items()}  # fmt: skip
 
 
-def execute(config):
+def execute(config, more=None):
     """Train a network to the end of its epochs, and evaluate it on the test set.
+
+    more: from the trainer to a dict of further measures.
 
     Returns
     -------
@@ -75,11 +79,12 @@ def execute(config):
     else:
         length = preset.duration / test.steps.clip(1.0)
         values = test.accuracy, test.spikes[0], test.spikes[-1], length[0], length[-1]
-    return dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
+    found = dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
+    return found | (more(trainer) if more else {})
 
 
-def read(path):
-    """Rows of a table, a list of dicts of text; empty where there is no file.
+def read(path, measures=MEASURES):
+    """Rows of a table with these columns, a list of dicts of text; empty where there is no file.
 
     A last line without an end, of a process that was killed, is no row.
 
@@ -94,7 +99,7 @@ def read(path):
     head, end, _ = path.read_text().rpartition("\n")
     rows = list(csv.DictReader((head + end).splitlines()))
     for line, row in enumerate(rows, 2):
-        if None in row or None in row.values() or not set(MEASURES) <= row.keys():
+        if None in row or None in row.values() or not set(measures) <= row.keys():
             accepted = "a table that a study of lifnum.analysis.study wrote"
             raise ValueError(f"{path}: line {line} is not of its columns; accepted: {accepted}")
     return rows
@@ -106,17 +111,19 @@ def missing(runs, rows):
     return [run for run in runs if tuple(run.key.values()) not in done]
 
 
-def run_all(runs, path, workers=1, quiet=False):
-    """Run what the table at `path` lacks, and add a row for each when it is there.
+def run_all(runs, path, workers=1, quiet=False, most=None, execute=execute, measures=MEASURES):
+    """Run what the table at `path` lacks, `most` of it, and add the rows of each when it is there.
+
+    `execute` gives one row of `measures` for a run's config, a dict, or a list of several.
 
     Raises
     ------
     ValueError
         The file is no table of these runs' columns.
     """
-    path, rows = Path(path), read(path)
-    todo = missing(runs, rows)
-    columns = [*runs[0].key, *MEASURES]
+    path, rows = Path(path), read(path, measures)
+    todo = missing(runs, rows)[:most]
+    columns = [*runs[0].key, *measures]
     if rows and list(rows[0]) != columns:
         raise ValueError(f"{path}: columns {', '.join(rows[0])}; accepted: {', '.join(columns)}")
     if not todo:
@@ -129,20 +136,20 @@ def run_all(runs, path, workers=1, quiet=False):
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if not file.tell():
             writer.writeheader()
-        finished = _one_by_one(todo) if workers == 1 else _in_workers(todo, workers, stack)
+        if workers == 1:
+            finished = ((run, execute(run.config)) for run in todo)
+        else:
+            finished = _in_workers(todo, workers, stack, execute)
         bar = tqdm(finished, total=len(todo), unit="run", disable=True if quiet else None)
-        for run, measures in bar:
-            values = {name: f"{value:.6g}" for name, value in measures.items()}
-            writer.writerow(run.key | values)
+        for run, found in bar:
+            for one in [found] if isinstance(found, dict) else found:
+                values = {name: value if isinstance(value, str) else f"{value:.6g}"
+                          for name, value in one.items()}  # fmt: skip
+                writer.writerow(run.key | values)
             file.flush()
 
 
-def _one_by_one(runs):
-    for run in runs:
-        yield run, execute(run.config)
-
-
-def _in_workers(runs, workers, stack):
+def _in_workers(runs, workers, stack, execute):
     """(run, measures) as they come, of processes of one thread each; none outlives the stack."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, numba.set_num_threads, (1,))
