@@ -14,6 +14,7 @@ DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "spike-budget": "lifnum.analysis.study.spike_budget",
     "nonlinear": "lifnum.analysis.study.nonlinear",
+    "regression": "lifnum.analysis.study.regression",
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from lifnum.analysis import style
 from lifnum.analysis.axes import logarithmic, plain
-from lifnum.analysis.study import nonlinear
+from lifnum.analysis.study import nonlinear, regression
 from lifnum.analysis.style import plt
 
 # method -> (name in the legend, colour, marker)
@@ -61,3 +61,48 @@ def _curve(own, found, network, method, measure, shift):
                 medians.append((place, np.median(points)))
     own.plot(*np.array(medians).reshape(-1, 2).T, color=color, marker=marker, markersize=3,
              label=label)  # fmt: skip
+
+
+def regression_figure(rows, path):
+    """Error of each function over cost, a panel a population and function.
+
+    Points are medians over seeds of a read-out fitted to the scheme's own responses; where the
+    fit was to the reference's, thin dashed lines.
+    """
+    found = regression.cells(rows)
+    neurons = [name for name in regression.POPULATIONS if any(c.neuron == name for c in found)]
+    functions = list(regression.FUNCTIONS)
+    size = style.WIDTH, 1.0 + 1.7 * len(functions)
+    figure, axes = plt.subplots(len(functions), len(neurons), figsize=size, sharex="col",
+                                sharey="row", squeeze=False)  # fmt: skip
+    for column, neuron in enumerate(neurons):
+        for row, function in enumerate(functions):
+            own = axes[row, column]
+            for method in dict.fromkeys(cell.method for cell in regression.schemes(neuron)):
+                _costs(own, found, neuron, method, function)
+            base = regression.values(found, regression.reference(neuron), f"own_{function}")
+            if len(base):
+                own.axhline(np.median(base), **style.EXACT)
+            for which in "xy":
+                logarithmic(own, which)
+            own.tick_params(labelsize=6)
+        axes[0, column].set_title(neuron)
+        axes[-1, column].set_xlabel("s of a core")
+    for own, function in zip(axes[:, 0], functions, strict=True):
+        own.set_ylabel(f"{function}\nerror (rms)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=6)
+    style.save(figure, path)
+
+
+def _costs(own, found, neuron, method, function):
+    """Errors over seconds of one method."""
+    label, color, marker = LOOKS[method]
+    cells = [cell for cell in regression.schemes(neuron) if cell.method == method]
+    cells = [cell for cell in cells if len(regression.values(found, cell, "spikes"))]
+    for kind, look in (("own", {"marker": marker, "markersize": 3, "label": label}),
+                       ("transfer", {"linestyle": "--", "linewidth": 0.6})):  # fmt: skip
+        points = [(np.median(regression.values(found, cell, "seconds")),
+                   np.median(regression.values(found, cell, f"{kind}_{function}")))
+                  for cell in cells]  # fmt: skip
+        points = [point for point in points if np.isfinite(point).all()]
+        own.plot(*np.array(points).reshape(-1, 2).T, color=color, **look)

@@ -29,6 +29,7 @@ def draw(name, rows, path):
         "time-constants": _time_constants,
         "spike-budget": _spike_budget,
         "nonlinear": model_pictures.nonlinear_figure,
+        "regression": model_pictures.regression_figure,
     }
     known[name](rows, path)
 
