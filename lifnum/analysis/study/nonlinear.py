@@ -165,13 +165,12 @@ def _cell_lines(found):
     """What became of every scheme."""
     lines = []
     for cell in sorted(found, key=lambda one: (one.network, one.gradient, one.dt, one.method)):
-        seconds = np.median(values(found, cell, "seconds"))
         stopped = int(values(found, cell, "failed").sum())
         lines.append(
             f"{cell.text} {interval(values(found, cell)).text():>15} %, under the reference "
             f"{interval(values(found, cell, 'reference_accuracy')).text():>15} %, {stopped} "
             f"stopped, {state(found, cell)}; hidden step "
-            f"{1e3 * np.mean(values(found, cell, 'hidden_step')):.2f} ms, {seconds:.1f} s"
+            f"{1e3 * np.mean(values(found, cell, 'hidden_step')):.2f} ms"
         )
     return lines
 

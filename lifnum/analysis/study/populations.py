@@ -23,20 +23,16 @@ class Population(NamedTuple):
     low: float
     high: float
     duration: float
-    dt: float  # of the reference
+    reference: Scheme
 
 
 POPULATIONS = {
-    "lif": Population(models.lif, 0.1, 0.4, 200.0, 0.05),
-    "fitzhugh-nagumo": Population(models.fitzhugh_nagumo, 0.33, 1.2, 600.0, 0.05),
-    "izhikevich": Population(models.izhikevich, 4.0, 20.0, 400.0, 0.05),
-    "hodgkin-huxley": Population(models.hodgkin_huxley, 6.3, 30.0, 200.0, 0.02),
-}
-
-
-def reference(population):
-    """The scheme that others are compared with."""
-    return Scheme("ps", 16, population.dt)
+    "lif": Population(models.lif, 0.1, 0.4, 200.0, Scheme("ps", 16, 0.05)),
+    "fitzhugh-nagumo": Population(models.fitzhugh_nagumo, 0.35, 1.2, 600.0,
+                                  Scheme("ps", 16, 0.05)),
+    "izhikevich": Population(models.izhikevich, 4.0, 20.0, 400.0, Scheme("ps", 16, 0.05)),
+    "hodgkin-huxley": Population(models.hodgkin_huxley, 7.0, 30.0, 100.0, Scheme("ps", 8, 0.05)),
+}  # fmt: skip
 
 
 def currents(population, n_neurons, x, generator):
@@ -44,13 +40,15 @@ def currents(population, n_neurons, x, generator):
 
     Tuning of the neural engineering framework (Eliasmith & Anderson 2003): neuron i begins to
     spike at its intercept xi_i and reaches its largest current where e_i x = 1, with e_i = +-1,
-    xi_i from U(-0.95, 0.95) and largest currents from the upper half of the range.
+    xi_i from U(-0.9, 0.9) and largest currents from the upper half of the range. Far from there it
+    is held as far below `low` as its largest current is above: silent, and not driven away.
     """
     low, high = population.low, population.high
     sign = generator.choice([-1.0, 1.0], n_neurons)
-    intercept = generator.uniform(-0.95, 0.95, n_neurons)
+    intercept = generator.uniform(-0.9, 0.9, n_neurons)
     top = low + (high - low) * generator.uniform(0.5, 1.0, n_neurons)
-    return low + (top - low) * (sign * np.asarray(x)[:, None] - intercept) / (1.0 - intercept)
+    drive = (sign * np.asarray(x)[:, None] - intercept) / (1.0 - intercept)
+    return low + (top - low) * np.maximum(drive, -1.0)
 
 
 def network(population, current, scheme):
