@@ -1,5 +1,8 @@
 import matplotlib
 import pytest
+import studies
+
+from lifnum.analysis.study import results
 
 matplotlib.use("Agg")
 
@@ -25,3 +28,22 @@ def refusal(capsys):
         return error
 
     return refusal
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A small study on MNIST and thresholded MNIST: orders 1 and 5, two steps, two seeds."""
+    return studies.write_study(tmp_path_factory.mktemp("study"), studies.SMALL_SEEDS, orders=(1, 5),
+                               steps=studies.SMALL_STEPS, epochs=2, evaluations=2)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study(folder):
+    return results.load(folder)
+
+
+@pytest.fixture(scope="session")
+def aggregate(study, tmp_path_factory):
+    path = tmp_path_factory.mktemp("aggregate") / "results.h5"
+    results.save(study, path)
+    return path

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from test_data import MNIST
+from helpers import MNIST
 
 from lifnum import train
 from lifnum.runs.run import Run

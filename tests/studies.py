@@ -15,6 +15,9 @@ ORDERS = (1, 2, 3, 5)
 
 STEPS = (2e-3, 1e-2, 5e-2, 0.1)
 
+# of the small study that the tests of figures and reports share
+SMALL_SEEDS, SMALL_STEPS = (0, 1), (1e-2, 0.1)
+
 CODES = {"euler": 1, "rk2": 2, "rk4": 4}
 
 

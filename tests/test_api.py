@@ -10,7 +10,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
-from test_data import user_arrays, write_user_file
+from helpers import NEURON, TRAINS, network, refused, user_arrays, write_user_file
 
 import lifnum.evaluate
 import lifnum.train
@@ -21,22 +21,7 @@ from lifnum.losses import SpikeCount, TimeToFirstSpike
 from lifnum.optimizers import SGD, Adam
 from lifnum.runs import evaluation, presets
 
-NEURON = Neuron(0.5, 1.0, 1.0)
-
-TRAINS = SpikeTrains.from_samples([([0.1, 0.3], [0, 1]), ([0.2], [1]), ([], [])], 2)
-
-
 PS = Scheme("ps", 3, 0.1)
-
-
-def network(scheme=PS):
-    weights = np.full((2, 4), 4.0), np.full((4, 3), 4.0)
-    return Network([(w, NEURON) for w in weights], scheme, 2.0)
-
-
-def refused(match, kind=ValueError):
-    """One line of the kind that holds the text."""
-    return pytest.raises(kind, match=rf"\A[^\n]*{match}[^\n]*\Z")
 
 
 @pytest.mark.parametrize("scheme", [Scheme(), Scheme("ps", 3, 0.1), Scheme("euler", dt=0.1)])
@@ -167,102 +152,6 @@ def test_weights_and_rates_that_can_not_be_used_are_refused(optimizer):
         Adam([w], 0.1, beta1=1.0)
     with refused("optimizer is 'adm'; accepted: adam, adamw, sgd"):
         network().optimizer("adm", 0.1)
-
-
-def test_spike_trains_are_copies_that_nobody_can_change():
-    times, ids, offsets = np.array([0.1, 0.2]), np.array([0, 1], np.int32), np.array([0, 2])
-    trains = SpikeTrains(times, ids, offsets, 2)
-    ids += 100
-    times[:], offsets[:] = -1.0, 7
-    assert trains[0][0].tolist() == [0.1, 0.2] and trains[0][1].tolist() == [0, 1]
-    out = network().forward(trains)
-    made = [trains, trains.select([0]), out, encoding.latency(np.ones((1, 2)))]
-    made += [pickle.loads(pickle.dumps(trains)), copy.copy(trains), copy.deepcopy(trains)]
-    for one in made:
-        for array in (one.times, one.indices, one.offsets, *one[0], one.counts()):
-            with pytest.raises(ValueError, match="read-only"):
-                array[:] = 0
-        with refused("times of SpikeTrains can not be set", AttributeError):
-            one.times = times
-        with refused("n_neurons", AttributeError):
-            one.n_neurons = 100
-    assert made[4] == made[5] == made[6] == trains != trains.select([0, 0])
-
-
-@pytest.mark.parametrize(
-    "times, ids, n, name",
-    [
-        ([0.1], [0], 3.7, "n_neurons is 3.7; accepted: an integer"),
-        ([0.1], [0], "2", "n_neurons is '2'"),
-        ([0.1], [0], True, "n_neurons is True"),
-        ([0.1], [0], 2**31, "n_neurons"),
-        ([0.1], [0], -1, "n_neurons"),
-        ([0.1], [0], np.nan, "n_neurons"),
-        ([0.1], [0.7], 2, "indices .*are float64"),
-        ([0.1], ["0"], 2, "indices .*are <U1"),
-        ([0.1], [True], 2, "indices .*are bool"),
-        ([0.1], [2_000_000], 2, r"indices\[0\] is 2000000; accepted: 0 to 1"),
-        ([0.1], np.array([2**32]), 2, r"indices\[0\] is 4294967296"),
-        ([0.1], np.array([2**64 - 1], np.uint64), 2, r"indices\[0\]"),
-        ([0.1], [[0]], 2, "indices .*shape"),
-        (["0.1"], [0], 2, "times .*are <U3"),
-        ([True], [0], 2, "times .*are bool"),
-        ([0.1j], [0], 2, "times .*are complex"),
-        ([[0.1]], [0], 2, "times .*shape"),
-        ([np.inf], [0], 2, r"times\[0\] is inf"),
-    ],
-)
-def test_constructor_and_from_samples_refuse_alike(times, ids, n, name):
-    with refused(name):
-        SpikeTrains(times, ids, [0, 1], n)
-    with refused(name):
-        SpikeTrains.from_samples([(times, ids)], n)
-
-
-def test_a_sample_that_is_no_pair_is_refused():
-    for sample in (np.ones((2, 3)), ([0.1],), 3, "ab"):
-        with refused("sample 0 is a .*accepted: a pair"):
-            SpikeTrains.from_samples([sample], 2)
-
-
-def test_select_understands_what_numpy_does():
-    samples = [([0.1 * k], [0]) for k in range(5)]
-    trains = SpikeTrains.from_samples(samples, 1)
-    numbers = np.arange(5)
-    mask = numbers == 3
-    for rows in (mask, ~mask, mask.tolist(), [-1, 0, -5], slice(None), slice(-2, None),
-                 slice(None, None, -2), [], np.array([4, 4], np.uint8), (1, 2)):  # fmt: skip
-        expected = numbers[list(rows) if isinstance(rows, tuple) else rows]
-        chosen = trains.select(rows)
-        assert [round(10 * chosen[k][0][0]) for k in range(len(chosen))] == expected.tolist()
-    for rows, name in [
-        ([0, 5], r"rows\[1\] is 5; accepted: -5 to 4"),
-        ([-6], r"rows\[0\] is -6"),
-        (np.array([2**64 - 1], np.uint64), "rows"),
-        (mask[:4], "a mask of 5 booleans"),
-        (np.ones((5, 1), bool), "mask"),
-        ([0.0, 1.0], "rows are float64"),
-        (["1"], "rows"),
-        (2, "accepted: integers of one dimension"),
-        ([[1]], "one dimension"),
-    ]:
-        with refused(name, IndexError):
-            trains.select(rows)
-    for sample in (5, -6, "a", 1.0):
-        with refused("sample is .*accepted: an integer from -5 to 4", IndexError):
-            trains[sample]
-
-
-def test_spread_and_mark_refuse_other_shapes():
-    for wrong in (np.ones((3, 1)), np.ones((1, 2)), np.ones(2)):
-        with refused(r"values have shape .*accepted: \(3, 2\)"):
-            TRAINS.spread(wrong)
-    assert TRAINS.spread(np.arange(6).reshape(3, 2)).tolist() == [0.0, 1.0, 3.0]
-    frozen = np.zeros(2, bool)
-    frozen.setflags(write=False)
-    for wrong in (np.zeros(1, bool), np.zeros(2), [False, False], frozen):
-        with refused("spiked is .*accepted: a writable array of 2 booleans"):
-            TRAINS.mark(wrong)
 
 
 @pytest.mark.parametrize("loss", [SpikeCount(3.0, 1.0), TimeToFirstSpike(0.1, 2.0)])

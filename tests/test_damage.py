@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import studies
-from test_data import MNIST
-from test_survival import CONTEXT
+from helpers import CONTEXT, MNIST
 
 from lifnum import SpikeTrains, errors
 from lifnum.data import files, images

@@ -1,7 +1,6 @@
 """Spike trains, encodings, data sets and presets: what is read is valid, what is not is named."""
 
 import gzip
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers import MNIST, user_arrays, write_user_file
 from sklearn.datasets import load_digits
 
 from lifnum import SpikeTrains, errors
@@ -17,12 +17,6 @@ from lifnum.data import datasets, digits, encoding, images, yinyang
 from lifnum.runs import presets
 
 ROOT = Path(__file__).parents[1]
-
-MNIST = next(
-    (folder for folder in (Path(os.environ.get("LIFNUM_DATA", "nowhere")), ROOT / "data",
-                           ROOT.parent / "shared" / "data")
-     if (folder / "mnist").is_dir()), None,
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -173,23 +167,6 @@ def test_missing_files_are_fetched_from_the_mirrors_in_turn(tmp_path, monkeypatc
     assert [url.split("/")[2] for url in tried] == [
         "fashion-mnist.s3-website.eu-central-1.amazonaws.com", "raw.githubusercontent.com",
     ]  # fmt: skip
-
-
-def user_arrays():
-    trains = SpikeTrains.from_samples([([0.1, 0.2], [0, 2]), ([0.05], [1])], 3)
-    arrays = {"times": trains.times, "indices": trains.indices, "offsets": trains.offsets,
-              "labels": np.array([0, 1])}  # fmt: skip
-    return {(part, key): value for part in ("train", "test") for key, value in arrays.items()}
-
-
-def write_user_file(path, arrays):
-    if path.suffix == ".npz":
-        np.savez(path, **{f"{part}_{key}": value for (part, key), value in arrays.items()})
-    else:
-        with h5py.File(path, "w", libver="latest") as file:
-            for (part, key), value in arrays.items():
-                file.create_dataset(f"{part}/{key}", data=value, fletcher32=True)
-    return path
 
 
 @pytest.mark.parametrize("ending", [".npz", ".h5"])

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_survival import Child, wait_for
-from test_train import assert_equal_runs
+from helpers import Child, assert_equal_runs, wait_for
 
 import lifnum
 from lifnum import evaluate, options, simulate, sweep, train

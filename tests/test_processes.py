@@ -10,8 +10,8 @@ from pathlib import Path
 import numba
 import pytest
 from distributed import LocalCluster
+from helpers import ROOT, SMALL
 from numba.np.ufunc import parallel
-from test_train import ROOT, SMALL
 
 from lifnum import compiler, options, sweep, train
 from lifnum.files import lock

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_data import MNIST, write_user_file
-from test_train import SMALL, assert_equal_runs
+from helpers import MNIST, SMALL, assert_equal_runs, write_user_file
 
 from lifnum import (
     SpikeTrains,

@@ -4,21 +4,17 @@ Children come from a server that has imported lifnum already, so that a kill mee
 than imports.
 """
 
-import contextlib
 import errno
-import multiprocessing
 import os
-import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from test_train import assert_equal_runs
+from helpers import CONTEXT, OPTIONS, Child, assert_equal_runs, wait_for
 
 from lifnum import options, train
 from lifnum.errors import TraceError
@@ -29,60 +25,6 @@ from lifnum.files.trace import BATCHES, EPOCHS, TIMINGS
 from lifnum.files.writer import TraceWriter
 from lifnum.runs.run import Run
 from lifnum.runs.signals import Interrupted, Signals
-
-OPTIONS = ["--method", "euler", "--hidden", "12", "--limit-train", "100", "--limit-test", "50",
-           "--epochs", "6", "--evaluations", "2", "--checkpoint-every", "0.02", "--threads", "1",
-           ]  # fmt: skip
-
-WAIT = 120  # seconds, for what takes a few on an idle machine
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["lifnum.train", "sklearn.datasets"])
-
-
-def child_main(argv, folder, output, limit):
-    """A command line, with standard output and error to a pipe and a limit on file sizes."""
-    os.chdir(folder)
-    os.dup2(output.fileno(), 1)
-    os.dup2(output.fileno(), 2)
-    if limit is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    code = options.run("lifnum.train", train.main, argv)
-    sys.stdout.flush()
-    sys.exit(code)
-
-
-class Child:
-    """python -m lifnum.train in a process of its own, in the current folder."""
-
-    def __init__(self, *arguments, limit=None):
-        self._reader, writer = CONTEXT.Pipe(duplex=False)
-        self.process = CONTEXT.Process(
-            target=child_main, args=([*OPTIONS, *arguments], os.getcwd(), writer, limit)
-        )
-        self.process.start()
-        writer.close()
-
-    def end(self):
-        """(exit code, what it printed), once it ended."""
-        self.process.join(WAIT)
-        assert self.process.exitcode is not None, "still running"
-        text = b""
-        while part := os.read(self._reader.fileno(), 1 << 16):
-            text += part
-        return self.process.exitcode, text.decode()
-
-    def signal(self, number):
-        with contextlib.suppress(ProcessLookupError):  # it has ended
-            os.kill(self.process.pid, number)
-
-
-def wait_for(condition):
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def run(*arguments):
@@ -258,7 +200,7 @@ def test_a_second_process_on_the_same_output_is_refused_at_once(in_tmp, whole, c
 
 
 def test_other_options_or_data_than_the_runs_are_refused_beside_resume(in_tmp, capsys):
-    from test_data import user_arrays, write_user_file
+    from helpers import user_arrays, write_user_file
 
     data = write_user_file(Path("mine.npz"), user_arrays())
     options = ["--dataset", str(data), "--duration", "1", "--epochs", "2"]

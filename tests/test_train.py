@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers import SMALL, assert_equal_runs
 
 import lifnum
 from lifnum import errors, evaluate, optimizers, options, train
@@ -17,7 +18,7 @@ from lifnum.data import datasets
 from lifnum.errors import TraceError
 from lifnum.files import checkpoint
 from lifnum.files.reader import Trace
-from lifnum.files.trace import BATCHES, EPOCHS, TIMINGS
+from lifnum.files.trace import BATCHES, EPOCHS
 from lifnum.files.writer import TraceWriter
 from lifnum.runs import presets
 from lifnum.runs.configuration import Configuration
@@ -26,40 +27,9 @@ from lifnum.runs.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 
-SMALL = ["--hidden", "12", "--limit-train", "200", "--limit-test", "50", "--epochs", "2"]
-
 
 def run(*arguments):
     return options.run("lifnum.train", train.main, ["--method", "euler", *SMALL, *arguments])
-
-
-def datasets_of(path):
-    """Every dataset of a trace but the timings, as arrays."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and name.split("/")[-1] not in TIMINGS:
-            found[name] = item[()]
-
-    with h5py.File(path, "r", swmr=True) as file:
-        file.visititems(visit)
-    # which slot is valid, and what lies behind the valid spikes, depends on what was there before
-    return {k: v for k, v in found.items()
-            if not k.startswith(("weights/", "confusion", "raster"))}  # fmt: skip
-
-
-def assert_equal_runs(a, b):
-    one, two = datasets_of(a), datasets_of(b)
-    assert one.keys() == two.keys()
-    for name in one:
-        assert np.array_equal(one[name], two[name], equal_nan=one[name].dtype.kind == "f"), name
-    with Trace(a) as x, Trace(b) as y:
-        for which in ("initial", "best", "last"):
-            for v, w in zip(x.weights(which), y.weights(which)):
-                assert (v == w).all()
-        assert (x.confusion == y.confusion).all()
-        assert x.raster.keys() == y.raster.keys()
-        assert all((x.raster[name] == y.raster[name]).all() for name in x.raster)
 
 
 def test_a_run_writes_a_complete_trace_that_loads_and_evaluates(in_tmp, capsys):

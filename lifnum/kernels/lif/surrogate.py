@@ -115,7 +115,7 @@ def _sample(d, grid, inputs, steps, terms, gradient, part, room):
     _errors(d, terms, sample, at, room)
     n, marks = _slopes(d, grid, inputs, steps, at, room)
     terms.checks[sample, part.tile, 0], terms.checks[sample, part.tile, 1] = n, marks
-    _back(d, grid, inputs, steps, terms, gradient, part, at, room)
+    _back(grid, inputs, steps, terms, gradient, part, at, room)
     return n
 
 
@@ -171,7 +171,7 @@ def _row(grid, steps, at, step, last):
 @inlined_kernel
 def _slopes(d, grid, inputs, steps, at, room):
     """dS/du at the end of every step; returns the number of spikes and the sum of their marks."""
-    state, slopes = room.state, room.slopes
+    state = room.state
     state[:] = 0
     n, marks, i = 0, 0, at.first_input
     last = d.n_grid - 1
@@ -181,8 +181,8 @@ def _slopes(d, grid, inputs, steps, at, room):
             for k in range(i, stop):
                 _add_row(state, inputs.w, inputs.indices[k], at.low)
             i = stop
-        a, c, b = _row(grid, steps, at, step, last)
-        n_step, marks_step = _advance(d, grid, state, slopes, step, at.low, a, c, b)
+        row = _row(grid, steps, at, step, last)
+        n_step, marks_step = _advance(d, grid, room, step, at.low, row)
         n, marks = n + n_step, marks + marks_step
     return n, marks
 
@@ -195,10 +195,11 @@ def _add_row(state, w, row, low):
 
 
 @inlined_kernel
-def _advance(d, grid, state, slopes, step, low, a, c, b):
+def _advance(d, grid, room, step, low, row):
     """One step of all neurons of a tile, with its resets; the results are those of `_slopes`."""
+    state, slopes = room.state, room.slopes
     real = state.dtype.type
-    a, c, b = real(a), real(c), real(b)
+    a, c, b = real(row[0]), real(row[1]), real(row[2])
     theta, k = real(d.theta), real(grid.k)
     rate, most = real(1.0 / d.theta), real(d.max_spikes)
     n, marks = 0, 0
@@ -224,17 +225,16 @@ def _advance(d, grid, state, slopes, step, low, a, c, b):
 
 
 @inlined_kernel
-def _back(d, grid, inputs, steps, terms, gradient, part, at, room):
+def _back(grid, inputs, steps, terms, gradient, part, at, room):
     """Walk the steps backwards; the gradient of the weights, and lam_i where it is asked for."""
     lam = room.lam
     lam[:] = 0
     d_w, fresh = gradient.d_w[part.chunk], gradient.fresh[part.chunk, part.tile]
     keeping = len(terms.lam) > 0
-    last = d.n_grid - 1
+    last = len(room.slopes) - 1
     step = last
     while step >= at.start:
-        a, c, b = _row(grid, steps, at, step, last)
-        _retreat(grid, room, step, a, c, b)
+        _retreat(grid, room, step, _row(grid, steps, at, step, last))
         if keeping:
             kept = terms.lam[part.sample]
             for block in range(lam.shape[1] // LANES):
@@ -248,11 +248,11 @@ def _back(d, grid, inputs, steps, terms, gradient, part, at, room):
 
 
 @inlined_kernel
-def _retreat(grid, room, step, a, c, b):
+def _retreat(grid, room, step, row):
     """The adjoint from the end of a step to its start, of all neurons of a tile."""
     lam = room.lam
     real = lam.dtype.type
-    a, c, b, passed = real(a), real(c), real(b), real(grid.passed)
+    a, c, b, passed = real(row[0]), real(row[1]), real(row[2]), real(grid.passed)
     for block in range(lam.shape[1] // LANES):
         j = LANES * block
         lam_i, lam_u = load(lam, 0, j), load(lam, 1, j)
