@@ -1,10 +1,20 @@
 """Studies of models by equations: populations against closed forms, and what their rules find."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from lifnum.analysis.study import nonlinear, populations, regression, runner
+from lifnum.analysis.study import designs, nonlinear, populations, regression, runner
 from lifnum.scheme import Scheme
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def numbers(text):
+    """Intervals of a text."""
+    return re.findall(r"[-+]?[\d.]+ ± [\d.]*\d", text)
 
 
 def test_a_population_of_lif_responds_as_its_solution_says():
@@ -116,3 +126,20 @@ def test_the_longest_step_ends_where_a_shorter_one_is_not_equivalent():
     assert {len(tests) for tests in made.values()} == {45} and len(made) == 9
     best = regression.cheapest(found, "lif", "own_smooth", made["own_smooth"])
     assert best == {"rk4": (0.2, 5.0), "ps4": (1.0, 1.0)}
+
+
+def answer(name):
+    study = designs.study_of(name)
+    return study.answer(runner.read(DOCS / f"results/{name}.csv", study.MEASURES))
+
+
+@pytest.mark.parametrize("page", ["findings", "choose"])
+def test_what_other_pages_say_of_these_studies_is_in_their_answers(page):
+    checked = set()
+    for part in re.split(r"\n\n", (DOCS / f"{page}.md").read_text()):
+        named = {name for name in ("nonlinear", "regression") if f"studies/{name}.md" in part}
+        known = {one.lstrip("+-") for name in named for one in numbers("\n".join(answer(name)))}
+        said = numbers(" ".join(part.split())) if named else []
+        assert [one for one in said if one.lstrip("+-") not in known] == []
+        checked |= named if said else set()
+    assert checked == {"nonlinear", "regression"}

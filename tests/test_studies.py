@@ -45,9 +45,9 @@ def test_runs_of_a_design_are_named_each_by_its_own_key(name):
     study = designs.study_of(name)
     runs = study.runs(2)
     keys = {tuple(run.key.values()) for run in runs}
-    configurations = {str(run.config.to_json()) for run in runs}
+    configurations = {repr(run.config) for run in runs}
     assert len(keys) == len(configurations) == len(runs)
-    assert {run.key["seed"] for run in runs} == {"0", "1"}
+    assert {list(run.key.values())[-1] for run in runs} == {"0", "1"}  # seed, or repetition
     assert all(Path(ROOT / f"docs/studies/{name}.md").is_file() for name in designs.DESIGNS)
 
 
@@ -70,6 +70,20 @@ def test_a_study_runs_what_its_table_lacks(in_tmp, capsys):
         runner.read("other.csv")
 
 
+def test_a_study_stops_after_the_runs_that_it_may_do_and_may_have_rows_of_its_own(in_tmp):
+    runs = [runner.Run({"seed": f"{k}"}, k) for k in range(3)]
+
+    def execute(k):
+        return [{"name": "one", "value": k / 3}, {"name": "two", "value": 2.0 * k}]
+
+    for most, n in ((2, 4), (2, 6), (None, 6)):
+        runner.run_all(runs, "own.csv", quiet=True, most=most, execute=execute,
+                       measures=("name", "value"))  # fmt: skip
+        assert len(runner.read("own.csv", ("name", "value"))) == n
+    lines = Path("own.csv").read_text().splitlines()
+    assert lines[:4] == ["seed,name,value", "0,one,0", "0,two,0", "1,one,0.333333"]
+
+
 def test_a_row_says_what_its_run_ended_with():
     run = time_constants.runs(1, small=True)[0]
     row = runner.execute(run.config)
@@ -86,9 +100,12 @@ def test_a_row_says_what_its_run_ended_with():
 def test_small_studies_run_and_draw_by_their_command(name, in_tmp, capsys):
     assert program.main([name, "--small", "--seeds", "1", "--figure", "figure.png", "--quiet"]) == 0
     said = capsys.readouterr().out
-    n = len(designs.study_of(name).runs(1, small=True))
-    assert f"{n} runs, seeds 0" in said and Path("figure.png").stat().st_size > 10_000
-    assert len(Path(f"runs/{name}-small.csv").read_text().splitlines()) == n + 1
+    study = designs.study_of(name)
+    runs = study.runs(1, small=True)
+    assert re.search(rf"^{len(runs)} runs, (seeds|repetitions) 0\b", said)
+    assert Path("figure.png").stat().st_size > 10_000
+    rows = runner.read(f"runs/{name}-small.csv", getattr(study, "MEASURES", runner.MEASURES))
+    assert runner.missing(runs, rows) == [] and len(rows) >= len(runs)
     with pytest.raises(ValueError, match=r"none\.csv: has no runs"):
         program.main([name, "--no-runs", "--results", "none.csv"])
 
@@ -159,16 +176,22 @@ def test_families_are_as_large_as_the_design_says_and_find_what_differs():
 
 
 def numbers(text):
-    return re.findall(r"[-+]?[\d.]+ ± [\d.]*\d", text.replace("\N{MINUS SIGN}", "-"))
+    """Means with their intervals, and medians with the least and the greatest."""
+    text = " ".join(text.replace("\N{MINUS SIGN}", "-").split())
+    return re.findall(r"[-+]?[\d.]+ ± [\d.]*\d|[\d.]+ \([\d.]+ to [\d.]*\d\)", text)
 
 
 @pytest.mark.parametrize("name", designs.DESIGNS)
 def test_numbers_of_a_page_are_those_of_its_table(name):
-    rows = runner.read(ROOT / f"docs/results/{name}.csv")
     study = designs.study_of(name)
+    rows = runner.read(ROOT / f"docs/results/{name}.csv",
+                       getattr(study, "MEASURES", runner.MEASURES))  # fmt: skip
     runs = study.runs()
-    assert len(runner.missing(runs, rows)) == len(runs) - len(rows)  # every row is of the design
+    done = {tuple(row[name] for name in runs[0].key) for row in rows}
+    assert len(runner.missing(runs, rows)) == len(runs) - len(done)  # every row is of the design
     page = (ROOT / f"docs/studies/{name}.md").read_text()
-    assert f"{len(rows)} of {len(runs)} runs" in page
-    answered = {one.lstrip("+") for one in numbers("\n".join(study.answer(rows)))}
+    assert f"{len(done)} of {len(runs)} runs" in " ".join(page.split())
+    answer = study.answer(rows)
+    assert [line for line in answer if line.startswith("|") and line not in page] == []
+    answered = {one.lstrip("+") for one in numbers("\n".join(answer))}
     assert [one for one in numbers(page) if one.lstrip("+") not in answered] == []

@@ -74,7 +74,7 @@ def regression_figure(rows, path):
     functions = list(regression.FUNCTIONS)
     size = style.WIDTH, 1.0 + 1.7 * len(functions)
     figure, axes = plt.subplots(len(functions), len(neurons), figsize=size, sharex="col",
-                                sharey="row", squeeze=False)  # fmt: skip
+                                sharey=True, squeeze=False)  # fmt: skip
     for column, neuron in enumerate(neurons):
         for row, function in enumerate(functions):
             own = axes[row, column]
@@ -89,7 +89,7 @@ def regression_figure(rows, path):
         axes[0, column].set_title(neuron)
         axes[-1, column].set_xlabel("s of a core")
     for own, function in zip(axes[:, 0], functions, strict=True):
-        own.set_ylabel(f"{function}\nerror (rms)")
+        own.set(ylabel=f"{function}\nerror (rms)", ylim=(0.015, 4.0))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=6)
     style.save(figure, path)
 
