@@ -102,16 +102,6 @@ def test_the_integrator_decides_where_one_method_works_and_another_fails():
         assert nonlinear.state(found, nonlinear.Cell(network, "rk4", 4e-3)) == "works"
 
 
-def test_order_1_is_euler_for_models():
-    euler, *_ = (run for run in nonlinear.runs(1, small=True) if run.key["method"] == "euler")
-    rows = []
-    for scheme in (euler.config.scheme, Scheme("ps", 1, euler.config.scheme.dt)):
-        config = nonlinear.replace(euler.config, scheme=scheme)
-        rows.append(runner.execute(config))
-    measures = ("accuracy", "hidden_spikes", "output_spikes", "hidden_step", "failed")
-    assert [rows[0][name] for name in measures] == [rows[1][name] for name in measures]
-
-
 def test_the_longest_step_ends_where_a_shorter_one_is_not_equivalent():
     def measures(run):
         method, dt = run.key["method"], float(run.key["dt"])
