@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 import lifnum
 from lifnum import evaluate, options, train
-from lifnum.analysis.study.designs import DESIGNS
+from lifnum.analysis.study import designs
 from lifnum.methods.propagators import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -178,8 +178,8 @@ class Small:
         succeed("lifnum.analysis.figures", rest)
 
     def lifnum_analysis_study(self, rest):
-        if rest[0] in DESIGNS:
-            return succeed("lifnum.analysis.study", [*rest, "--small", "--seeds", "1", "--quiet"])
+        if rest[0] in designs.DESIGNS:  # tests of studies run each with --small
+            return designs.parser(rest[0]).parse_args(rest[1:])
         self.study(rest)
         succeed("lifnum.analysis.study", [*rest, "--overwrite"])
 

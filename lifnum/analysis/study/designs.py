@@ -19,6 +19,8 @@ DESIGNS = {
     "de-alteriis-oddo": "lifnum.analysis.study.de_alteriis_oddo",
     "gradient-noise": "lifnum.analysis.study.gradient_noise",
     "cost": "lifnum.analysis.study.cost",
+    "nonlinear": "lifnum.analysis.study.nonlinear",
+    "regression": "lifnum.analysis.study.regression",
 }
 
 

@@ -7,6 +7,7 @@ from lifnum.analysis.axes import difference_axis, logarithmic, plain
 from lifnum.analysis.study import (
     cell_pictures,
     cost_picture,
+    model_pictures,
     noise_picture,
     poster,
     spike_budget,
@@ -40,6 +41,8 @@ def draw(name, rows, path):
         "gradient-noise": noise_picture.draw,
         "poster": _poster,
         "cost": cost_picture.draw,
+        "nonlinear": model_pictures.nonlinear_figure,
+        "regression": model_pictures.regression_figure,
     }
     known[name](rows, path)
 

@@ -49,8 +49,10 @@ def key_of(config, **more):
             for name, value in columns.items()}  # fmt: skip
 
 
-def execute(config):
+def execute(config, more=None):
     """Train a network to the end of its epochs, and evaluate it on the test set.
+
+    more: from the trainer to a dict of further measures.
 
     Returns
     -------
@@ -77,7 +79,8 @@ def execute(config):
     else:
         length = preset.duration / test.steps.clip(1.0)
         values = test.accuracy, test.spikes[0], test.spikes[-1], length[0], length[-1]
-    return dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
+    found = dict(zip(MEASURES, (*map(float, values), failed, trainer.seconds), strict=True))
+    return found | (more(trainer) if more else {})
 
 
 def read(path, measures=MEASURES):
