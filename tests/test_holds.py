@@ -98,7 +98,7 @@ def test_piggyback_with_holds_is_the_continuous_adjoint(name, method, interpolat
     inputs = list(zip(case.times, case.indices))
     expected, expected_t = np.zeros_like(gradient), np.zeros(len(inputs))
     for j in range(2):
-        d_w, d_t = naive_models.continuous_adjoint(
+        d_w, d_t, _ = naive_models.continuous_adjoint(
             inputs, case.weights[0][:, j], naive_models.Plain(case.models[0], j), case.scheme,
             case.duration, [d for d, q in zip(d_times, spikes[0]) if q.neuron == j],
         )  # fmt: skip

@@ -255,6 +255,7 @@ def test_models_with_a_limit_are_the_oracle_s_and_adjusted_equals_complex_steps(
         assert net.layers[0].n_unresolved == case.conditioning.let_pass
     if name != "wave":
         assert case.conditioning.let_pass > 0 or spikes_per_step > 1
+    if name != "wave" and spikes_per_step == 1:
         usual = Scheme(method, order, dt, interpolation)
         net = Network(list(zip(case.weights, case.models)), usual, case.duration)
         assert not np.array_equal(net.forward(case.inputs()).times, out.times)
@@ -273,7 +274,7 @@ def test_piggyback_with_a_limit_is_the_continuous_adjoint_of_models(name):
     inputs = list(zip(case.times, case.indices))
     expected, expected_t = np.zeros_like(gradient), np.zeros(len(inputs))
     for j in range(2):
-        d_w, d_t = naive_models.continuous_adjoint(
+        d_w, d_t, _ = naive_models.continuous_adjoint(
             inputs, case.weights[0][:, j], naive_models.Plain(model, j), case.scheme,
             case.duration, [d for d, q in zip(d_times, spikes[0]) if q.neuron == j],
         )  # fmt: skip

@@ -163,16 +163,6 @@ def test_piggyback_is_the_continuous_adjoint_on_the_numerical_trajectory(
     assert check_piggyback(name, scheme, interpolation) == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "scheme", "interpolation"),
-    [("adex", "euler", "none"), ("adex", "rk2", "linear"), ("eif", "euler", "linear"),
-     ("eif", "rk2", "none"), ("adex", "ps3", "dense")],
-)  # fmt: skip
-def test_piggyback_counts_where_the_true_solution_is_unbounded(name, scheme, interpolation):
-    """A coarse step lags behind the upstroke: the neuron of the equations has spiked by its end."""
-    assert check_piggyback(name, scheme, interpolation) > 0
-
-
 def check_piggyback(name, scheme, interpolation):
     """Gradients and the number of pieces without one equal the oracle's; the latter."""
     case, spikes = well_conditioned([name], scheme, interpolation, gradient="piggyback")

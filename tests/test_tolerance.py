@@ -29,7 +29,7 @@ def test_runs_to_a_tolerance_resume_and_stand_in_tables_by_it(in_tmp, refusal, c
     assert lifnum.load("whole.h5").scheme == scheme
     assert drawing.label(drawing.read(["whole.h5"])[0]).startswith(f"izhikevich, {scheme.label}")
     message = "other options than --tolerance 1e-07 (there 1e-06)"
-    assert message in refusal(run, "--resume", "whole.h5", "--tolerance", "1e-7")
+    assert message in refusal(run, "--resume", "whole.h5", "--epochs", "3", "--tolerance", "1e-7")
     assert run(*IZHIKEVICH, "--method", "ps", "--order", "7", "--output", "study/7.h5") == 0
     capsys.readouterr()
     assert options.run("study", study.main, ["study", "--table"]) == 0

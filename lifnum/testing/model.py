@@ -27,7 +27,7 @@ SERIES_TOLERANCE = 1e-12  # of the terms of an adaptive order
 
 METHODS = (
     ("euler", None), ("rk2", None), ("rk4", None), ("exponential-euler", None),
-    ("ps", 1), ("ps", 2), ("ps", 4), ("ps", 8),
+    ("ps", 1), ("ps", 2), ("ps", 4), ("ps", 6),
 )  # fmt: skip
 
 N_INPUTS, N_STATES, N_STARTS = 20, 24, 8
