@@ -67,7 +67,7 @@ def scheme_key(scheme):
     """The first columns of a scheme's rows, by name."""
     return {
         "method": scheme.method.encode(),
-        "order": propagators.series_order(scheme.method, scheme.order) or 0,  # none: adaptive
+        "order": propagators.series_order(scheme.method, scheme.order),
         "dt": np.nan if scheme.dt is None else float(scheme.dt),
         "interpolation": scheme.interpolation.encode(),
     }

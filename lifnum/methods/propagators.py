@@ -39,7 +39,7 @@ METHODS = {
 def series_order(name, order):
     """Order of the power series of the method of that name; 0 for methods without one."""
     code, own = METHODS[name]
-    return int(own or order) if code == PS else 0
+    return int(own or order or 0) if code == PS else 0
 
 
 # What is below is far from the smallest normal number: a quotient keeps its digits.
