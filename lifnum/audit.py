@@ -17,6 +17,7 @@ from lifnum.data.encoding import spellings
 from lifnum.data.files import load_spikes
 from lifnum.data.tables import is_table
 from lifnum.files.hdf5 import write_attributes
+from lifnum.neurons.lif import Neuron
 from lifnum.runs.audit import Audit, is_safe, safe_steps
 from lifnum.scheme import Scheme
 from lifnum.spikes import SpikeTrains
@@ -138,7 +139,12 @@ def read_network(path, spike_width=None):
         from lifnum import nir
     except ImportError as error:
         raise ValueError(f"{error}") from None
-    net = nir.read(path, Scheme(), 1.0, np.float64, spike_width)
+    net = nir.read(path, Scheme("exponential-euler", dt=1.0), 1.0, np.float64, spike_width)
+    for k, layer in enumerate(net.layers):
+        if not isinstance(layer.neuron, Neuron):
+            raise ValueError(
+                f"{path}: layer {k} is of LIF nodes; accepted: CubaLIF, whose solution is known"
+            )
     return [(layer.weights, layer.neuron) for layer in net.layers]
 
 

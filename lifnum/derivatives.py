@@ -53,6 +53,24 @@ def accepted_d_times(d_times, spikes, on_device=False, name="d_times"):
     return d_times
 
 
+def accepted_table(values, spikes, name):
+    """The values (batch, n_neurons), float64, finite or not, as an array of spikes.xp.
+
+    Raises
+    ------
+    ValueError
+        Another shape than that of the spike counts, or no numbers.
+    """
+    values = spikes.xp.asarray(values)
+    shape = len(spikes), spikes.n_neurons
+    if values.shape != shape or (values.size and values.dtype.kind not in "fiu"):
+        raise ValueError(
+            f"{name} are {values.dtype} of shape {values.shape}; "
+            f"accepted: numbers of shape {shape}, one for each sample and neuron"
+        )
+    return values.astype(np.float64)
+
+
 def accepted_counts(counts, spikes, name="counts"):
     """dL/dn (batch, n_neurons), float64, of the spike counts of SpikeTrains.
 
@@ -61,14 +79,7 @@ def accepted_counts(counts, spikes, name="counts"):
     ValueError
         Another shape, no numbers, or not finite.
     """
-    counts = np.asarray(counts)
-    shape = len(spikes), spikes.n_neurons
-    if counts.shape != shape or (counts.size and counts.dtype.kind not in "fiu"):
-        raise ValueError(
-            f"{name} are {counts.dtype} of shape {counts.shape}; "
-            f"accepted: numbers of shape {shape}, one for each sample and neuron"
-        )
-    counts = counts.astype(np.float64)
+    counts = accepted_table(counts, spikes, name)
     _require_finite(counts, name)
     return counts
 

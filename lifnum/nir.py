@@ -5,10 +5,14 @@ weighted input spikes, and v becomes v_reset where it reaches v_threshold. With 
 is `Neuron`: tau_s = tau_syn, tau = tau_mem, theta = v_threshold - v_leak,
 delta_theta = v_threshold - v_reset, and weights times w_in r / (tau_syn tau_mem). A network is
 written with w_in = tau_s and r = tau, so that this factor is one and its weights stay as they are.
+NIR's LIF is tau dv/dt = v_leak - v + r S: v itself jumps at an input, by the weight times r / tau.
+It is the `Model` that `lif` makes, and written with r = tau.
+
 A spike there is an impulse of area one. Frameworks on a grid make it 1 for a step, and its area
 that step: the `spike_width` of their files, 1e-4 in those of snnTorch. Extra ``nir``.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +20,7 @@ import numpy as np
 from lifnum.errors import _positive
 from lifnum.network import Network
 from lifnum.neurons.lif import Neuron
+from lifnum.neurons.model import Model
 
 try:
     import nir
@@ -29,34 +34,79 @@ class GraphError(ValueError):
     """A graph, or a node of it, that lifnum cannot represent; the message names it."""
 
 
+def lif(*, tau=0.02, v_leak=0.0, v_threshold=1.0, v_reset=0.0, max_spikes=MAX_SPIKES):
+    """The Model of NIR's LIF neuron, whose v jumps by w at an input (Pedersen et al. 2024).
+
+    tau dv/dt = v_leak - v, from v_leak at time 0; v >= v_threshold: v -> v_reset. Its v falls to
+    v_leak between inputs, so that it spikes at inputs only. `exponential-euler` is its solution, at
+    any dt.
+
+    Parameters
+    ----------
+    tau, v_leak, v_threshold, v_reset : float, or ndarray (n_neurons,)
+        tau > 0 in seconds, v_threshold above v_leak and v_reset.
+    max_spikes : int
+
+    Raises
+    ------
+    ValueError
+        What Model refuses.
+    """
+    return Model(
+        name="nir-lif",
+        equations={"v": "(v_leak - v)/tau"},
+        parameters={
+            "tau": tau, "v_leak": v_leak, "v_threshold": v_threshold, "v_reset": v_reset,
+        },
+        initial={"v": "v_leak"},
+        input="v",
+        threshold=("v", "v_threshold"),
+        reset={"v": "v_reset"},
+        max_spikes=max_spikes,
+    )  # fmt: skip
+
+
 def to_graph(net, spike_width=None):
-    """The nir.NIRGraph of a Network: Input, (Linear, CubaLIF) for each layer, Output.
+    """The nir.NIRGraph of a Network: Input, (Linear, CubaLIF or LIF) for each layer, Output.
 
     For spikes that are 1 for a spike_width, in seconds, potentials are in units of it:
     w_in = tau_s / spike_width, r = tau / spike_width, v_threshold = theta / spike_width. The cap of
-    spikes travels as the metadata `max_spikes` of a CubaLIF node. GraphError for a layer of a
-    Model, which NIR has no node for.
+    spikes travels as the metadata `max_spikes` of a node. GraphError for a layer of a Model that is
+    not one of `lif`, which NIR has no node for.
     """
     width = _accepted_width(spike_width)
     nodes = {"input": nir.Input(np.array([net.weights[0].shape[0]]))}
     for k, layer in enumerate(net.layers):
         neuron, n = layer.neuron, layer.weights.shape[1]
-        if not isinstance(neuron, Neuron):
-            raise GraphError(f"layer {k} is of {neuron.name}; accepted: lifnum.Neuron")
         nodes[f"linear_{k}"] = nir.Linear(np.ascontiguousarray(layer.weights.T))
-        nodes[f"lif_{k}"] = nir.CubaLIF(
-            tau_syn=np.full(n, neuron.tau_s),
-            tau_mem=np.full(n, neuron.tau),
-            r=np.full(n, neuron.tau / width),
-            v_leak=np.zeros(n),
-            v_threshold=np.full(n, neuron.theta / width),
-            v_reset=np.full(n, (neuron.theta - neuron.delta_theta) / width),
-            w_in=np.full(n, neuron.tau_s / width),
-            metadata={"max_spikes": neuron.max_spikes},
-        )
+        if isinstance(neuron, Neuron):
+            nodes[f"lif_{k}"] = nir.CubaLIF(
+                tau_syn=np.full(n, neuron.tau_s),
+                tau_mem=np.full(n, neuron.tau),
+                r=np.full(n, neuron.tau / width),
+                v_leak=np.zeros(n),
+                v_threshold=np.full(n, neuron.theta / width),
+                v_reset=np.full(n, (neuron.theta - neuron.delta_theta) / width),
+                w_in=np.full(n, neuron.tau_s / width),
+                metadata={"max_spikes": neuron.max_spikes},
+            )
+        else:
+            nodes[f"lif_{k}"] = _lif_node(k, neuron, n, width)
     nodes["output"] = nir.Output(np.array([net.weights[-1].shape[1]]))
     names = list(nodes)
     return nir.NIRGraph(nodes, list(pairwise(names)))
+
+
+def _lif_node(k, model, n, width):
+    """The nir.LIF of layer k, of n neurons."""
+    plain = lif(max_spikes=model.max_spikes)
+    same = model.parameters.keys() == plain.parameters.keys()
+    if not same or replace(model, name=plain.name, parameters=plain.parameters) != plain:
+        raise GraphError(
+            f"layer {k} is of {model.name}; accepted: lifnum.Neuron, or a Model of lifnum.nir.lif"
+        )
+    values = {name: np.broadcast_to(x, n).astype(float) for name, x in model.parameters.items()}
+    return nir.LIF(r=values["tau"] / width, metadata={"max_spikes": model.max_spikes}, **values)
 
 
 def write(path, net, spike_width=None):
@@ -79,15 +129,16 @@ def read(path, scheme, duration, dtype=None, spike_width=None):
 
 
 def from_graph(graph, scheme, duration, dtype=None, spike_width=None):
-    """The Network of a feed-forward NIR graph of Linear or Affine and CubaLIF nodes.
+    """The Network of a feed-forward NIR graph of Linear or Affine and CubaLIF or LIF nodes.
 
     Parameters
     ----------
     graph : nir.NIRGraph
-        Input, then Linear or Affine without bias and CubaLIF in turn, then Output. The neurons of
-        a node share time constants; other parameters may differ, weights and thresholds then are
-        scaled to one threshold a layer.
+        Input, then Linear or Affine without bias and CubaLIF or LIF in turn, then Output. The
+        neurons of a CubaLIF node share time constants; other parameters may differ, weights and
+        thresholds then are scaled to one threshold a layer. All parameters of a LIF node may.
     scheme : Scheme
+        Of a method for models where there is a LIF node, such as `exponential-euler`.
     duration : float
         In the unit of the graph's time constants, seconds.
     dtype : float32 or float64, optional
@@ -100,27 +151,27 @@ def from_graph(graph, scheme, duration, dtype=None, spike_width=None):
     ------
     GraphError
         What a Network cannot represent, by the name of its node.
+    ValueError
+        What Network refuses, such as `exact` for LIF nodes.
     """
     layers, weights, width = [], None, _accepted_width(spike_width)
     for name, node in _chain(graph):
         if isinstance(node, (nir.Linear, nir.Affine)):
             weights = _weights(name, node, weights)
-        elif isinstance(node, nir.CubaLIF):
+        elif isinstance(node, (nir.CubaLIF, nir.LIF)):
             if weights is None:
                 raise GraphError(f"node {name!r} has no weights; accepted: a Linear node before it")
-            layers.append(_layer(name, node, weights, width))
+            of_node = _cubalif_layer if isinstance(node, nir.CubaLIF) else _lif_layer
+            layers.append(of_node(name, node, weights, width))
             weights = None
-        elif isinstance(node, nir.LIF):
-            raise GraphError(
-                f"node {name!r} is LIF, whose v jumps at an input; accepted: CubaLIF, whose "
-                "current jumps"
-            )
         else:
             raise GraphError(
-                f"node {name!r} is {type(node).__name__}; accepted: Linear, Affine, CubaLIF"
+                f"node {name!r} is {type(node).__name__}; accepted: Linear, Affine, CubaLIF, LIF"
             )
     if weights is not None or not layers:
-        raise GraphError("the graph does not end with a CubaLIF node; accepted: one before Output")
+        raise GraphError(
+            "the graph does not end with a CubaLIF or LIF node; accepted: one before Output"
+        )
     dtype = np.dtype(dtype or layers[0][0].dtype)
     return Network([(w.astype(dtype, "C"), neuron) for w, neuron in layers], scheme, duration)
 
@@ -172,12 +223,49 @@ def _accepted_width(spike_width):
     return spike_width
 
 
-def _layer(name, node, weights, width):
+def _numbers(node, n, *names):
+    """Parameters of a node, (n,) float64 each, by name."""
+    return {name: np.broadcast_to(np.asarray(getattr(node, name), np.float64), n) for name in names}
+
+
+def _cap(node):
+    """The cap of spikes of a node's metadata."""
+    known = node.metadata if isinstance(node.metadata, dict) else {}
+    return int(known.get("max_spikes", MAX_SPIKES))
+
+
+def _require_heights(name, number):
+    """Above v_leak (n,) and above v_reset (n,), how far v_threshold is; or a GraphError."""
+    theta = number["v_threshold"] - number["v_leak"]
+    height = number["v_threshold"] - number["v_reset"]
+    if not ((theta > 0) & (theta < np.inf) & (height > 0) & (height < np.inf)).all():
+        raise GraphError(
+            f"v_threshold of node {name!r} is not above v_leak and v_reset; accepted: above both"
+        )
+    return theta, height
+
+
+def _lif_layer(name, node, weights, width):
+    """(weights, Model) of a LIF node and the weights before it."""
+    names = "tau", "v_leak", "v_threshold", "v_reset"
+    number = _numbers(node, weights.shape[1], *names, "r")
+    _require_heights(name, number)
+    for field, sound in (("tau", number["tau"] > 0.0), ("r", np.isfinite(number["r"]))):
+        if not (sound & (number[field] < np.inf)).all():
+            wrong = number[field][~(sound & (number[field] < np.inf))][0]
+            accepted = "finite numbers > 0" if field == "tau" else "finite numbers"
+            raise GraphError(f"{field} of node {name!r} is {wrong:g}; accepted: {accepted}")
+    factor = number["r"] * width / number["tau"]
+    parameters = {field: np.array(number[field]) for field in names}
+    return (weights * factor).astype(weights.dtype), lif(**parameters, max_spikes=_cap(node))
+
+
+def _cubalif_layer(name, node, weights, width):
     """(weights, Neuron) of a CubaLIF node and the weights before it."""
-    number = {
-        field: np.broadcast_to(np.asarray(getattr(node, field), np.float64), weights.shape[1:])
-        for field in ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in")
-    }
+    number = _numbers(
+        node, weights.shape[1],
+        "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in",
+    )  # fmt: skip
     for field in ("tau_syn", "tau_mem"):
         values = np.unique(number[field])
         if len(values) != 1 or not 0.0 < values[0] < np.inf:
@@ -185,12 +273,7 @@ def _layer(name, node, weights, width):
                 f"{field} of node {name!r} is from {values.min():g} to {values.max():g}; accepted: "
                 "one number > 0 for all neurons"
             )
-    theta = number["v_threshold"] - number["v_leak"]
-    height = number["v_threshold"] - number["v_reset"]
-    if not ((theta > 0) & (theta < np.inf) & (height > 0) & (height < np.inf)).all():
-        raise GraphError(
-            f"v_threshold of node {name!r} is not above v_leak and v_reset; accepted: above both"
-        )
+    theta, height = _require_heights(name, number)
     scale = theta[0] / theta  # of u, so that all neurons have one threshold
     if not np.allclose(scale * height, height[0], rtol=1e-12, atol=0.0):
         raise GraphError(
@@ -199,10 +282,5 @@ def _layer(name, node, weights, width):
         )
     tau_s, tau = number["tau_syn"][0], number["tau_mem"][0]
     factor = scale * (number["w_in"] * number["r"] * width) / (tau_s * tau)
-    cap = (
-        node.metadata.get("max_spikes", MAX_SPIKES)
-        if isinstance(node.metadata, dict)
-        else MAX_SPIKES
-    )
-    neuron = Neuron(float(tau_s), float(tau), float(theta[0]), float(height[0]), int(cap))
+    neuron = Neuron(float(tau_s), float(tau), float(theta[0]), float(height[0]), _cap(node))
     return (weights * factor).astype(weights.dtype), neuron

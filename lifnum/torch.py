@@ -5,7 +5,6 @@ gradients flow through. Extra ``torch``; everything runs on the processor.
 """
 
 import copy
-import weakref
 
 import numpy as np
 
@@ -40,40 +39,65 @@ class Spikes:
         What SpikeTrains refuses.
     """
 
-    __slots__ = ("_trains", "indices", "n_neurons", "offsets", "times")
+    __slots__ = ("_indices", "_offsets", "_trains", "times")
 
     def __init__(self, times, indices, offsets, n_neurons):
         self.times = torch.as_tensor(times, dtype=torch.float64)
-        self.indices = torch.as_tensor(indices, dtype=torch.int64)
-        self.offsets = torch.as_tensor(offsets, dtype=torch.int64)
+        self._indices = torch.as_tensor(indices, dtype=torch.int64)
+        self._offsets = torch.as_tensor(offsets, dtype=torch.int64)
         self._trains = SpikeTrains(
-            *(_array(tensor) for tensor in (self.times, self.indices, self.offsets)), n_neurons
+            *(_array(tensor) for tensor in (self.times, self._indices, self._offsets)), n_neurons
         )
-        self.n_neurons = self._trains.n_neurons
 
     @classmethod
     def of(cls, trains):
-        """Spikes of lifnum.SpikeTrains."""
-        return cls(*(np.array(a) for a in (trains.times, trains.indices, trains.offsets)),
-                   trains.n_neurons)  # fmt: skip
+        """Spikes of lifnum.SpikeTrains.
+
+        Raises
+        ------
+        ValueError
+            Anything else.
+        """
+        if not isinstance(trains, SpikeTrains):
+            raise ValueError(f"trains are a {type(trains).__name__}; accepted: lifnum.SpikeTrains")
+        return cls._of(torch.from_numpy(np.array(trains.times)), trains)
 
     @classmethod
-    def _of_layer(cls, times, indices, offsets, trains):
+    def _of(cls, times, trains):
+        """Spikes of trains that are known to be valid, and their times as a tensor."""
         spikes = cls.__new__(cls)
-        spikes.times, spikes.indices, spikes.offsets = times, indices, offsets
-        spikes._trains, spikes.n_neurons = trains, trains.n_neurons
+        spikes.times, spikes._trains = times, trains
+        spikes._indices = spikes._offsets = None  # most are never asked for
         return spikes
 
+    @property
+    def indices(self):
+        """The neuron of each spike (n,), int64."""
+        if self._indices is None:
+            self._indices = torch.from_numpy(self._trains.indices.astype(np.int64))
+        return self._indices
+
+    @property
+    def offsets(self):
+        """Where samples begin and end (batch + 1,), int64."""
+        if self._offsets is None:
+            self._offsets = torch.from_numpy(self._trains.offsets.copy())
+        return self._offsets
+
+    @property
+    def n_neurons(self):
+        """Number of neurons."""
+        return self._trains.n_neurons
+
     def __len__(self):
-        return len(self.offsets) - 1
+        return len(self._trains)
 
     def __repr__(self):
         return f"Spikes({len(self)} samples, {self.n_neurons} neurons, {len(self.times)} spikes)"
 
     def samples(self):
         """The sample of each spike (n,), int64."""
-        offsets = self.offsets.numpy()
-        return torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(offsets)))
+        return torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(self._trains.offsets)))
 
     def counts(self):
         """Spike counts (batch, n_neurons), float64.
@@ -82,7 +106,7 @@ class Spikes:
         derivative dL/dn gives each spike of the neuron dL/dt = -dL/dn: to spike more is to spike
         earlier.
         """
-        return _Counts.apply(self.times, self.samples(), self.indices, len(self), self.n_neurons)
+        return _Counts.apply(self.times, self._trains)
 
     def first_times(self, silent):
         """Time of each neuron's first spike (batch, n_neurons), float64; `silent` where none."""
@@ -94,17 +118,14 @@ class Spikes:
 
 class _Counts(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, times, samples, indices, batch, n_neurons):
-        cells = samples * n_neurons + indices
-        ctx.save_for_backward(cells)
-        counts = torch.bincount(cells, minlength=batch * n_neurons)
-        return counts.reshape(batch, n_neurons).double()
+    def forward(ctx, times, trains):
+        ctx.trains = trains
+        return torch.from_numpy(trains.counts().astype(np.float64))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_counts):
-        (cells,) = ctx.saved_tensors
-        return -d_counts.reshape(-1)[cells], None, None, None, None
+        return torch.from_numpy(ctx.trains.spread(-d_counts.numpy())), None
 
 
 def _array(tensor):
@@ -125,7 +146,56 @@ def collate(samples, n_neurons):
     return Spikes.of(trains), torch.as_tensor([int(label) for _, label in samples])
 
 
-class LIFLayer(torch.nn.Module):
+class _Simulated:
+    """What the modules share: networks on their weights, each used again when no graph needs it."""
+
+    def _rows(self):
+        """The LIFLayers, in a row."""
+        raise NotImplementedError
+
+    def forward(self, spikes):
+        """Output `Spikes` of input `Spikes`.
+
+        Raises
+        ------
+        ValueError
+            Another number of neurons than n_in, or tensors that are not on the processor.
+        lifnum.SimulationError
+            The state of a neuron overflowed.
+        """
+        if not isinstance(spikes, Spikes):
+            raise ValueError(f"spikes are {type(spikes).__name__}; accepted: lifnum.torch.Spikes")
+        results = []
+        weights = [layer._parameters["weight"] for layer in self._rows()]
+        times = _Simulate.apply(spikes.times, self, spikes._trains, results, *weights)
+        return Spikes._of(times, results[0])
+
+    def _take(self):
+        """A Network on the weights as they are, which no graph that may go backward still uses."""
+        rows = self._rows()
+        weights = [layer._parameters["weight"] for layer in rows]
+        here = [(w.data_ptr(), w.dtype, w.shape) for w in weights]
+        while self._free:
+            found, network = self._free.pop()
+            if found == here:
+                break
+        else:
+            layers = [(_array(w), layer.neuron) for layer, w in zip(rows, weights)]
+            network = Network(layers, rows[0].scheme, rows[0].duration)
+        return _Lease(self._free, here, network)
+
+    def __deepcopy__(self, memo):
+        other = self.__class__.__new__(self.__class__)
+        memo[id(self)] = other
+        state = self.__getstate__().items()
+        other.__dict__.update({name: copy.deepcopy(value, memo) for name, value in state})
+        return other
+
+    def __getstate__(self):
+        return self.__dict__ | {"_free": []}  # its networks belong to this object's weights
+
+
+class LIFLayer(_Simulated, torch.nn.Module):
     """A dense layer of LIF neurons, integrated and differentiated as a scheme says.
 
     Parameters
@@ -172,81 +242,77 @@ class LIFLayer(torch.nn.Module):
     def extra_repr(self):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}, {self.scheme.label}"
 
-    def forward(self, spikes):
-        """Output `Spikes` of input `Spikes`.
+    def _rows(self):
+        return [self]
 
-        Raises
-        ------
-        ValueError
-            Another number of neurons than n_in, or tensors that are not on the processor.
-        lifnum.SimulationError
-            The state of a neuron overflowed.
-        """
-        if not isinstance(spikes, Spikes):
-            raise ValueError(f"spikes are {type(spikes).__name__}; accepted: lifnum.torch.Spikes")
-        results = []
-        tensors = _Simulate.apply(spikes.times, self.weight, self, spikes._trains, results)
-        return Spikes._of_layer(*tensors, results[0])
 
-    def _take(self):
-        """A Network on the weights as they are, which no graph that may go backward still uses."""
-        w = _array(self.weight)
-        here = w.ctypes.data, w.dtype, w.shape
-        while self._free:
-            found, network = self._free.pop()
-            if found == here:
-                break
-        else:
-            network = Network([(w, self.neuron)], self.scheme, self.duration)
-        lease = _Lease()
-        lease.network = network
-        weakref.finalize(lease, self._free.append, (here, network))
-        return lease
+class LIFSequential(_Simulated, torch.nn.Sequential):
+    """LIFLayers in a row as one step of autograd: `torch.nn.Sequential` of them, but faster.
 
-    def __deepcopy__(self, memo):
-        return self._copied(lambda value: copy.deepcopy(value, memo), memo)
+    Parameters
+    ----------
+    *layers : LIFLayer
+        Of one scheme, duration and dtype, each with as many inputs as the one before has outputs.
 
-    def __getstate__(self):
-        return self.__dict__ | {"_free": []}  # its networks belong to this object's weights
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
 
-    def _copied(self, copied, memo):
-        other = self.__class__.__new__(self.__class__)
-        memo[id(self)] = other
-        other.__dict__.update({name: copied(v) for name, v in self.__getstate__().items()})
-        return other
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self._free = []
+        self._take()
+
+    def _rows(self):
+        rows = list(self._modules.values())
+        for k, one in enumerate(rows):
+            if not isinstance(one, LIFLayer):
+                raise ValueError(f"layer {k} is a {type(one).__name__}; accepted: LIFLayer")
+            for name in ("scheme", "duration"):
+                own, first = getattr(one, name), getattr(rows[0], name)
+                if own is not first and own != first:
+                    raise ValueError(f"{name} of layer {k} is {own}; accepted: {first}, as before")
+        if not rows:
+            raise ValueError("layers are none; accepted: LIFLayers, one at least")
+        return rows
 
 
 class _Lease:
     """Keeps a network from being used again while a graph needs its last forward pass."""
 
-    __slots__ = ("__weakref__", "network")
+    __slots__ = ("free", "here", "network")
+
+    def __init__(self, free, here, network):
+        self.free, self.here, self.network = free, here, network
+
+    def __del__(self):
+        self.free.append((self.here, self.network))
 
 
 class _Simulate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, times, weight, layer, trains, results):
-        lease = layer._take()
+    def forward(ctx, times, module, trains, results, *weights):
+        lease = module._take()
         with_gradient = any(ctx.needs_input_grad)
         by_times = ctx.needs_input_grad[0]
         out = lease.network.forward(trains, with_gradient, input_gradient=by_times)
         if with_gradient:
             ctx.lease = lease
-            ctx.save_for_backward(weight)  # PyTorch refuses to go back through changed weights
+            ctx.save_for_backward(*weights)  # PyTorch refuses to go back through changed weights
         results.append(out)
-        tensors = [
-            torch.from_numpy(np.array(array, kind))
-            for array, kind in ((out.times, np.float64), (out.indices, np.int64),
-                                (out.offsets, np.int64))
-        ]  # fmt: skip
-        ctx.mark_non_differentiable(*tensors[1:])
-        return tuple(tensors)
+        return torch.from_numpy(np.array(out.times))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, d_times, *_):
+    def backward(ctx, d_times):
         _ = ctx.saved_tensors
         by_times = ctx.needs_input_grad[0]
-        result = ctx.lease.network.backward(np.ascontiguousarray(d_times.numpy()), by_times)
-        (d_weight,), d_in = result if by_times else (result, None)
-        d_weight = torch.from_numpy(d_weight) if ctx.needs_input_grad[1] else None
-        return None if d_in is None else torch.from_numpy(d_in), d_weight, None, None, None
+        found = ctx.lease.network.backward(np.ascontiguousarray(d_times.numpy()), by_times)
+        d_weights, d_in = found if by_times else (found, None)
+        d_weights = [
+            torch.from_numpy(d) if needed else None
+            for d, needed in zip(d_weights, ctx.needs_input_grad[4:], strict=True)
+        ]
+        return None if d_in is None else torch.from_numpy(d_in), None, None, None, *d_weights

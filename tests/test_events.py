@@ -7,8 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from lifnum import SpikeTrains, errors, options, train
+from lifnum import SpikeTrains, errors, options, scheme, train
 from lifnum.data import cameras, datasets, heidelberg, synthetic_shd
+from lifnum.runs import presets
+from lifnum.runs.configuration import Configuration
+from lifnum.runs.run import trainer_of
 
 
 def valid(trains):
@@ -294,6 +297,42 @@ def test_gestures_that_are_not_there_or_not_described_are_named_in_one_line(tmp_
 
 
 # synthetic SHD
+
+
+def spikes_of_preset(name, folder, n_events, seconds):
+    """Spikes a neuron of each layer of the preset's untrained network, on the files of a folder."""
+    config = Configuration(presets.PRESETS[name], scheme.Scheme("euler", dt=1e-3))
+    job = trainer_of(config, folder)
+    inputs = job.data.train
+    assert len(inputs.times) == len(inputs) * n_events  # of the length of a published recording
+    assert 0.9 * seconds < inputs.times.max() < seconds
+    job.net.forward(inputs, differentiable=False)
+    assert all(layer.n_suppressed == 0 for layer in job.net.layers)
+    return [len(one.spikes.times) / one.spikes.counts().size for one in job.net.layers]
+
+
+@needs_tonic
+def test_an_untrained_network_of_the_preset_spikes_on_recordings_like_those_of_nmnist(tmp_path):
+    """Of about 4,000 events in 0.3 s (Orchard et al. 2015)."""
+    for k, part in enumerate(("Train", "Test")):
+        write_nmnist(tmp_path / f"nmnist/{part}/3/00001.bin", camera_events(4000, 34, 300_000, k))
+    for rate in spikes_of_preset("nmnist", tmp_path, 4000, 0.3):
+        assert 0.5 < rate < 10
+
+
+def test_an_untrained_network_of_the_preset_spikes_on_recordings_like_those_of_dvs_gesture(
+    tmp_path,
+):
+    """Of some 60,000 events a second."""
+    folder, rng = tmp_path / "dvs-gesture", np.random.default_rng(0)
+    times = np.sort(rng.integers(0, 1_500_000, 90_000)).tolist()
+    rows = zip(*rng.integers(0, [[128], [128], [2]], (3, 90_000)).tolist(), times)
+    write_gestures(folder, "user00_led", [(x, y, p, 1, t) for x, y, p, t in rows],
+                   [(2, 0, 1_500_000)])  # fmt: skip
+    for part in ("train", "test"):
+        (folder / f"trials_to_{part}.txt").write_text("user00_led.aedat\n")
+    for rate in spikes_of_preset("dvs-gesture", tmp_path, 90_000, 1.5):
+        assert 0.5 < rate < 10
 
 
 def test_synthetic_shd_has_the_statistics_of_shd():

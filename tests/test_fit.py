@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lifnum
-from lifnum import callbacks, errors, models, train
+from lifnum import callbacks, errors, evaluate, models, train
 from lifnum.data import datasets
 from lifnum.files.reader import Trace
 from lifnum.losses import SpikeCount
@@ -201,6 +201,29 @@ def test_a_file_is_named_by_its_path_and_a_name_is_no_file(digits, tmp_path):
     result = fit(network(), digits, tmp_path / "b.h5", epochs=1)
     with Trace(result.output) as trace:
         assert trace.config["preset"]["dataset"] == "digits, given to lifnum.fit"
+    given = (digits.train, digits.train_labels, digits.test, digits.test_labels)
+    fit(network(), given, tmp_path / "c.h5", epochs=1)
+    for name in ("b.h5", "c.h5"):  # the trace has no data to evaluate on, and says what to do
+        with pytest.raises(errors.DataError, match="accepted: dataset with the name of a data set"):
+            evaluate.main([str(tmp_path / name)])
+        assert evaluate.main([str(tmp_path / name), "--dataset", str(tmp_path / "digits.npz")]) == 0
+
+
+def test_refusals_name_arguments_of_python(digits, trained, tmp_path):
+    output = trained[1].output
+    (tmp_path / "mine.h5").write_text("mine")
+    for error, options in (
+        (errors.TraceError, {"output": output, "resume": True}),
+        (errors.TraceError, {"output": output}),
+        (errors.TraceError, {"output": tmp_path / "mine.h5", "overwrite": True}),
+        (errors.TraceError, {"output": tmp_path, "overwrite": True}),
+        (ValueError, {"output": tmp_path / "a.h5", "epochs": -1}),
+        (ValueError, {"output": tmp_path / "a.h5", "rate_penalty": 1.0, "loss": "none"}),
+        (errors.DataError, {"output": tmp_path / "a.h5", "data": "nowhere"}),
+    ):
+        with pytest.raises(error, match=r"accepted|replaces") as refused:
+            fit(network(), **{"data": digits} | options)
+        assert "--" not in str(refused.value)
 
 
 def test_it_runs_in_another_thread_and_with_numbers_of_numpy(digits, tmp_path):

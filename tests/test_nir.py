@@ -1,5 +1,7 @@
 """lifnum.nir: what is written comes back to the bit, what cannot be represented is refused."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import lifnum
 
 nir = pytest.importorskip("nir", reason="NIR is an extra: pip install '.[nir]'")
 
-from lifnum.nir import GraphError, from_graph, read, write  # noqa: E402
+from lifnum.nir import GraphError, from_graph, lif, read, write  # noqa: E402
 
 SCHEME, DURATION = lifnum.Scheme(), 0.3
 
@@ -36,6 +38,11 @@ def cubalif(n=1, **changes):
     fields = {"tau_syn": 0.1, "tau_mem": 0.2, "r": 0.2, "v_leak": 0.0, "v_threshold": 1.0,
               "v_reset": 0.0, "w_in": 0.1} | changes  # fmt: skip
     return nir.CubaLIF(**{name: np.full(n, value) for name, value in fields.items()})
+
+
+def lif_node(n=1, **changes):
+    fields = {"tau": 0.02, "r": 0.02, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | changes
+    return nir.LIF(**{name: np.full(n, value) for name, value in fields.items()})
 
 
 def chain(*nodes):
@@ -137,10 +144,14 @@ def test_two_linear_nodes_are_one_and_a_bias_of_zero_is_none():
 
 
 @pytest.mark.parametrize(("graph", "words"), [
-    (chain(nir.Linear(np.ones((1, 1))), nir.LIF(*np.ones((4, 1)))), "'lif' is LIF, whose v jumps"),
+    (chain(nir.Linear(np.ones((1, 1))), lif_node(v_threshold=0.0)), "'lif' is not above v_leak"),
+    (chain(nir.Linear(np.ones((1, 1))), lif_node(v_reset=1.5)), "'lif' is not above v_leak and"),
+    (chain(nir.Linear(np.ones((1, 1))), lif_node(tau=0.0)), "tau of node 'lif' is 0; accepted"),
+    (chain(nir.Linear(np.ones((1, 1))), lif_node(r=np.inf)), "r of node 'lif' is inf; accepted"),
+    (chain(lif_node()), "'lif' has no weights"),
     (chain(nir.Affine(np.ones((1, 1)), np.ones(1)), cubalif()), "'affine' has a bias"),
     (chain(cubalif()), "'cubalif' has no weights"),
-    (chain(nir.Linear(np.ones((1, 1)))), "does not end with a CubaLIF"),
+    (chain(nir.Linear(np.ones((1, 1)))), "does not end with a CubaLIF or LIF"),
     (chain(nir.Linear(np.ones((1, 1))), nir.Threshold(np.ones(1)), cubalif()), "is Threshold"),
     (chain(nir.Linear(np.full((1, 1), np.nan)), cubalif()), "weight of node 'linear'"),
     (chain(nir.Linear(np.ones((1, 1))), cubalif(v_threshold=0.0)), "not above v_leak"),
@@ -167,6 +178,89 @@ def test_neurons_of_different_time_constants_or_resets_are_refused():
         from_graph(chain(nir.Linear(np.ones((2, 1))), node), SCHEME, 1.0)
 
 
+def random_lif(n, seed):
+    """A LIF node whose neurons all differ."""
+    rng = np.random.default_rng(seed)
+    tau, leak = rng.uniform(0.01, 0.05, n), rng.uniform(-0.5, 0.5, n)
+    return nir.LIF(
+        tau=tau, r=rng.uniform(0.5, 2.0, n) * tau, v_leak=leak,
+        v_threshold=leak + rng.uniform(0.5, 1.5, n), v_reset=leak - rng.uniform(0.0, 0.5, n),
+    )  # fmt: skip
+
+
+def simulated(linear, node, spikes, duration):
+    """NIR's equations of a sample, [(time, neuron)] in plain Python: v decays, then inputs act."""
+    found = []
+    weights = linear.weight * (node.r / node.tau)[:, None]
+    for j in range(len(node.tau)):
+        v, now = node.v_leak[j], 0.0
+        for time in sorted({time for time, _ in spikes if time < duration}):
+            v = node.v_leak[j] + (v - node.v_leak[j]) * math.exp((now - time) / node.tau[j])
+            now = time
+            v += sum(weights[j, i] for t, i in spikes if t == time)
+            if v >= node.v_threshold[j]:
+                found.append((time, j))
+                v = node.v_reset[j]
+    return sorted(found)
+
+
+def test_the_spikes_of_lif_nodes_are_those_of_a_simulation_in_plain_python():
+    rng = np.random.default_rng(4)
+    nodes = [
+        nir.Linear(rng.uniform(-0.3, 0.9, (12, 9))), random_lif(12, 1),
+        nir.Linear(rng.uniform(-0.2, 0.8, (5, 12))), random_lif(5, 2),
+    ]  # fmt: skip
+    grid = rng.integers(0, 60, (4, 80)) / 256  # many inputs at equal times
+    samples = [(np.sort(times), rng.integers(0, 9, 80)) for times in grid]
+    trains = lifnum.SpikeTrains.from_samples(samples, 9)
+    net = from_graph(chain(*nodes), lifnum.Scheme("exponential-euler", dt=0.05), DURATION)
+    net.forward(trains)
+    for k in range(4):
+        expected = list(zip(*(array.tolist() for array in trains[k])))
+        for layer, linear, node in zip(net.layers, nodes[::2], nodes[1::2]):
+            expected = simulated(linear, node, expected, DURATION)
+            times, indices = layer.spikes[k]
+            assert len(expected) > 20
+            assert indices.tolist() == [j for _, j in expected]
+            # a spike is at the input that made it, to the bit
+            np.testing.assert_array_equal(times, [t for t, _ in expected])
+
+
+@pytest.mark.parametrize("width", [None, 2.0**-10])
+def test_lif_nodes_come_back_from_a_file_to_the_bit(width, tmp_path):
+    rng = np.random.default_rng(5)
+    scheme = lifnum.Scheme("exponential-euler", dt=0.05)
+    model = lif(tau=rng.uniform(0.01, 0.05, 4), v_threshold=0.7, v_reset=-0.1, max_spikes=50)
+    plain = lifnum.Neuron(0.02, 0.013, 0.011)
+    layers = [(rng.uniform(-0.2, 0.8, (9, 4)), model), (rng.uniform(0, 1, (4, 3)), plain)]
+    layers.append((rng.uniform(0, 1, (3, 2)), lif(max_spikes=3)))
+    if width:  # thresholds of CubaLIF are divided by it
+        del layers[1:]
+    net = lifnum.Network(layers, scheme, DURATION)
+    write(tmp_path / "net.nir", net, spike_width=width)
+    back = read(tmp_path / "net.nir", scheme, DURATION, spike_width=width)
+    for layer, again in zip(net.layers, back.layers, strict=True):
+        np.testing.assert_array_equal(again.weights, layer.weights)
+        assert again.neuron.max_spikes == layer.neuron.max_spikes
+    # (4,) arrays for numbers, of the same values
+    for name, x in model.parameters.items():
+        np.testing.assert_array_equal(back.layers[0].neuron.parameters[name], np.full(4, x))
+    out, again = net.forward(spikes()), back.forward(spikes())
+    assert len(out.times) > 10
+    assert again == out
+
+
+def test_lif_nodes_need_a_method_for_models_and_the_audit_cubalif(tmp_path):
+    from lifnum.audit import read_network
+
+    graph = chain(nir.Linear(np.ones((1, 1))), lif_node())
+    with pytest.raises(ValueError, match="method is 'exact' for nir-lif"):
+        from_graph(graph, SCHEME, 1.0)
+    nir.write(tmp_path / "a.nir", graph)
+    with pytest.raises(ValueError, match=r"a\.nir: layer 0 is of LIF nodes; accepted: CubaLIF"):
+        read_network(tmp_path / "a.nir")
+
+
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
     import h5py
 
@@ -183,5 +277,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
 def test_a_layer_of_a_model_is_refused_by_name(tmp_path):
     layers = [(np.ones((2, 3)), lifnum.Neuron()), (np.ones((3, 2)), lifnum.models.qif())]
     net = lifnum.Network(layers, lifnum.Scheme("euler", dt=0.1), DURATION)
-    with pytest.raises(GraphError, match=r"layer 1 is of qif; accepted: lifnum\.Neuron"):
+    with pytest.raises(
+        GraphError, match=r"layer 1 is of qif; accepted: lifnum\.Neuron, or a Model of lif"
+    ):
         write(tmp_path / "a.nir", net)

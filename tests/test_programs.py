@@ -173,10 +173,10 @@ def test_more_epochs_extend_a_finished_run_to_the_bits_of_a_longer_one(in_tmp, r
     options = ["--method", "euler", *SMALL, "--quiet", "--lr-decay", "0.9"]
     assert run(*options, "--output", "a.h5") == 0
     assert run(*options, "--epochs", "4", "--output", "whole.h5") == 0
-    assert "a.h5: the run is finished after 2 epochs; accepted: --epochs above 2" in refusal(
+    assert "a.h5: the run is finished after 2 epochs; accepted: epochs above 2" in refusal(
         run, "--resume", "a.h5"
     )
-    assert "--epochs 2 asks for no more" in refusal(run, "--resume", "a.h5", "--epochs", "2")
+    assert "epochs 2 asks for no more" in refusal(run, "--resume", "a.h5", "--epochs", "2")
     assert run("--resume", "a.h5", "--epochs", "3", "--quiet") == 0
     assert run("--resume", "a.h5", *options, "--epochs", "4") == 0
     assert_equal_runs("a.h5", "whole.h5")
@@ -194,7 +194,7 @@ def test_more_epochs_extend_a_finished_run_to_the_bits_of_a_longer_one(in_tmp, r
         (["--theta", "1"], "--theta 1 1 (there 0.05 0.2)"),
         (["--weights", "normal:0:1"], "--weights normal:0:1 normal:0:1 (there uniform:-1:1"),
         (["--dt", "0.1"], "--dt 0.1 (there 0.001)"),
-        (["--epochs", "1"], "--epochs 1 asks for no more"),
+        (["--epochs", "1"], "epochs 1 asks for no more"),
     ],
 )
 def test_a_refusal_beside_resume_names_what_was_typed(finished, refusal, arguments, message):
@@ -213,7 +213,7 @@ def test_overwrite_replaces_traces_and_transfer_files_only(in_tmp, finished, ref
     for name in ("script.py", "notes.h5"):
         Path(name).write_text("print('mine')\n")
         line = refusal(run, *SMALL, "--output", name, "--overwrite")
-        assert name in line and "--overwrite replaces traces only" in line
+        assert name in line and "overwrite replaces traces only" in line
         line = refusal(run_evaluate, finished, "--methods", "exact", "--output", name,
                        "--overwrite")  # fmt: skip
         assert name in line and "--overwrite replaces these only" in line

@@ -11,7 +11,7 @@ import lifnum
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install '.[torch]'")
 
-from lifnum.torch import LIFLayer, Spikes, collate  # noqa: E402
+from lifnum.torch import LIFLayer, LIFSequential, Spikes, collate  # noqa: E402
 
 NEURON = lifnum.Neuron(tau_s=0.13, tau=0.26, theta=0.03)
 
@@ -57,6 +57,37 @@ def test_a_chain_of_layers_gives_the_bits_of_a_network(scheme, dtype):
     for layer, gradient in zip(chain, gradients):
         np.testing.assert_array_equal(layer.weight.grad.numpy(), gradient)
     np.testing.assert_array_equal(inputs.times.grad.numpy(), d_in)
+
+
+def test_layers_in_a_row_are_one_step_of_autograd_with_the_same_bits():
+    chain, inputs = layers(12, 17, 5, scheme=lifnum.Scheme()), separated_inputs(3, 12, 20)
+    inputs.times.requires_grad_(True)
+    found = []
+    for net in (chain, LIFSequential(*chain)):
+        net.zero_grad()
+        inputs.times.grad = None
+        out = net(inputs)
+        assert len(out.times) > 10
+        (out.times * torch.cos(torch.arange(len(out.times)))).sum().backward()
+        found.append([out.times.detach(), out.indices, out.offsets, inputs.times.grad,
+                      *(layer.weight.grad for layer in net)])  # fmt: skip
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    net = LIFSequential(*chain)
+    assert net.state_dict().keys() == chain.state_dict().keys()
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other[0].weight *= 2
+    assert not torch.equal(other(inputs).times, found[0][0])
+    torch.testing.assert_close(net(inputs).times.detach(), found[0][0], rtol=0, atol=0)
+    net[1].weight.requires_grad_(False)
+    net.zero_grad()
+    net(inputs).times.sum().backward()
+    assert net[1].weight.grad is None and net[0].weight.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="scheme of layer 1 is"):
+        LIFSequential(*chain[:1], *layers(17, 5, scheme=lifnum.Scheme("ps", 3, 5e-3)))
+    with pytest.raises(ValueError, match="layer 1 is a ReLU; accepted: LIFLayer"):
+        LIFSequential(chain[0], torch.nn.ReLU())
 
 
 @pytest.mark.parametrize("scheme", [

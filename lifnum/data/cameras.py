@@ -109,7 +109,7 @@ def dvs_gesture(window, seed, data_dir, limit_train=None, limit_test=None):
         raise DataError(
             f"dvs-gesture: sought {', '.join(missing)} in {folder}; DvsGesture.tar.gz comes from "
             "https://research.ibm.com/interactive/dvsgesture and is to be unpacked there, or in "
-            "the folder dvs-gesture below --data-dir or LIFNUM_DATA"
+            "the folder dvs-gesture below data_dir or LIFNUM_DATA"
         )
     arrays = []
     for file, limit in zip(_TRIALS, (limit_train, limit_test)):

@@ -52,5 +52,5 @@ def fetch(name, folder, archives, sought, unpack=None):
         else:
             raise DataError(
                 f"{name}: sought {sought} in {folder}, and found no mirror "
-                "to download them from; give the folder above it by --data-dir or LIFNUM_DATA"
+                "to download them from; give the folder above it by data_dir or LIFNUM_DATA"
             )

@@ -91,7 +91,7 @@ class TraceWriter:
                     f"{MAX_JSON}, with shorter arrays of parameters"
                 )
             if self.path.exists() and not overwrite:
-                raise TraceError(f"{self.path}: exists; accepted: another --output, or --overwrite")
+                raise TraceError(f"{self.path}: exists; accepted: another output, or overwrite")
             self._tables = {name: _Rows(columns, len(weights)) for name, columns in _TABLES.items()}
             self._confusion = self._raster = None
             self._changed = set()  # which of the two are to be written
@@ -359,4 +359,4 @@ def check_replaceable(path):
         try:
             Trace(path).close()
         except TraceError as error:
-            raise TraceError(f"{error}; --overwrite replaces traces only") from None
+            raise TraceError(f"{error}; overwrite replaces traces only") from None

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from lifnum.derivatives import accepted_table
+
 
 def accepted_labels(labels, batch, n_classes, xp=np):
     """The labels as an array of xp.
@@ -34,14 +36,7 @@ def accepted_values(values, out):
     ValueError
         Another shape than that of the output, no numbers, or not finite.
     """
-    values = out.xp.asarray(values)
-    shape = len(out), out.n_neurons
-    if values.shape != shape or (values.size and values.dtype.kind not in "fiu"):
-        raise ValueError(
-            f"values are {values.dtype} of shape {values.shape}; "
-            f"accepted: numbers of shape {shape}, one for each sample and neuron"
-        )
-    values = values.astype(np.float64)
+    values = accepted_table(values, out, "values")
     if not bool(out.xp.isfinite(values).all()):
         raise ValueError("values are not finite; accepted: finite numbers")
     return values

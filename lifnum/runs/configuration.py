@@ -11,7 +11,7 @@ from lifnum import losses, model_layer
 from lifnum.data.datasets import DATASETS, default_encoding
 from lifnum.data.datasets import load as load_data
 from lifnum.data.tables import is_table
-from lifnum.errors import TraceError, _is_integer
+from lifnum.errors import DataError, TraceError, _is_integer
 from lifnum.fields import option, options_of, positive, whole
 from lifnum.files import networks
 from lifnum.files.hdf5 import one_line
@@ -23,6 +23,8 @@ from lifnum.runs.presets import Preset
 from lifnum.scheme import LIMITS, SURROGATE_OPTIONS, Scheme, needs_grid
 
 DTYPES = ("float32", "float64")
+
+GIVEN_TO_FIT = "given to lifnum.fit"  # the end of the name of data that no trace can name
 
 DEFAULT_DT = 1e-3  # seconds, where a grid is needed and none given
 
@@ -225,10 +227,22 @@ class Configuration:
         return f"{name}-{stem}{self.label.removeprefix(name)}"
 
     def data(self, data_dir=None, name=None, **limits):
-        """The data set, or another; limits are those of `datasets.load`, else the run's."""
+        """The data set, or another; limits are those of `datasets.load`, else the run's.
+
+        Raises
+        ------
+        DataError
+            What `datasets.load` refuses; or the run's are data that were given to `lifnum.fit`.
+        """
         limits = {"limit_train": self.limit_train, "limit_test": self.limit_test} | limits
         preset, other = self.preset, name is not None
         name = name or preset.dataset
+        if name.endswith(GIVEN_TO_FIT):
+            raise DataError(
+                f"dataset is {name!r}, of which a trace keeps no spikes; accepted: dataset with "
+                "the name of a data set or the path of a file that has them, or in Python the "
+                "forward of lifnum.load(trace)"
+            )
         # of another data set only what it takes
         encoding = preset.encoding if not other or default_encoding(name) else None
         column = preset.label_column if not other or is_table(name) else None

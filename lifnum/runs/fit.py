@@ -16,7 +16,7 @@ from lifnum.fields import options_of
 from lifnum.files.lock import Lock
 from lifnum.files.reader import Trace
 from lifnum.neurons.lif import Neuron
-from lifnum.runs.configuration import Configuration, default_output, is_file
+from lifnum.runs.configuration import GIVEN_TO_FIT, Configuration, default_output, is_file
 from lifnum.runs.neurons import LIF
 from lifnum.runs.presets import GIVEN, Preset
 from lifnum.runs.run import Run, saved
@@ -64,7 +64,8 @@ def fit(
     data : str, path, Dataset, or tuple
         Name or file of a data set, see `lifnum.data.datasets.load`; or (train, train_labels, test,
         test_labels): SpikeTrains, and integers (n,) from 0 to the number of outputs - 1. Of a
-        Dataset or tuple the trace keeps the digest alone: `lifnum.evaluate` asks for --dataset.
+        Dataset or tuple the trace keeps the digest alone: `lifnum.evaluate` then is to be given the
+        data, as a file of spike trains or by the name of a data set.
     epochs, batch_size : int
     loss : str or callable
         A name of `lifnum.losses.LOSSES`; or loss(out, labels) -> values (batch,), dL/dt (n_spikes,)
@@ -166,9 +167,9 @@ def _dataset(data, net, seed):
         name = os.path.abspath(name) if is_file(name) else name
         data = datasets.load(name, seed=seed)._replace(name=name)
     elif isinstance(data, Dataset):
-        data = data._replace(name=f"{data.name}, given to lifnum.fit")
+        data = data._replace(name=f"{data.name}, {GIVEN_TO_FIT}")
     else:
-        data = Dataset("data given to lifnum.fit", *_parts(data), n_outputs)
+        data = Dataset(f"data {GIVEN_TO_FIT}", *_parts(data), n_outputs)
     for what, here, there in (
         ("input neurons", data.train.n_neurons, n_inputs),
         ("classes", data.n_classes, n_outputs),

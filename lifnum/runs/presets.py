@@ -288,9 +288,16 @@ PRESETS = {
         validation_share=0.1,
     ),
     "synthetic-shd": _SPOKEN,
-    # as that; their files were not at hand
+    # as that, scaled by their rates of events and not tuned: their files were not at hand
     "shd": replace(_SPOKEN, name="shd", dataset="shd", duration=1.4),
     "ssc": replace(_SPOKEN, name="ssc", dataset="ssc", duration=1.4),
+    "nmnist": replace(
+        _SPOKEN, name="nmnist", dataset="nmnist", hidden=(500,), theta=(0.3, 2.0), duration=0.35
+    ),
+    # the first 1.5 s of a gesture, as Shrestha & Orchard 2018
+    "dvs-gesture": replace(
+        _SPOKEN, name="dvs-gesture", dataset="dvs-gesture", theta=(0.8, 1.5), duration=1.5
+    ),
 }
 PRESETS |= {name: Preset(name=name, **entries) for name, entries in ENTRIES.items()}
 

@@ -91,10 +91,10 @@ def saved(output, epochs=None):
         print(f"warning: {error}; going on from the checkpoint beside it", file=sys.stderr)
         return Saved(header, arrays, numbers)
     if status == "finished" and (epochs is None or epochs <= epochs_asked):
-        asked = "" if epochs is None else f", --epochs {epochs} asks for no more"
+        asked = "" if epochs is None else f", epochs {epochs} asks for no more"
         raise TraceError(
             f"{output}: the run is finished after {epochs_done:g} epochs{asked}; accepted: "
-            f"--epochs above {epochs_asked}, which extends it"
+            f"epochs above {epochs_asked}, which extends it"
         )
     try:
         return Saved(header, *checkpoint.load_latest(output, header.get("run", "")))
@@ -304,7 +304,7 @@ class Run:
         except OSError as error:
             self._give_up()
             raise OSError(
-                f"{error}; the last checkpoint stands, go on with --resume {self.output}"
+                f"{error}; the last checkpoint stands, to go on from with resume of {self.output}"
             ) from None
         except BaseException:
             self._give_up()

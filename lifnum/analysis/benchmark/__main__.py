@@ -35,6 +35,7 @@ from lifnum.analysis.benchmark.workers import PEERS, WorkerError, in_turn, insta
 from lifnum.analysis.options import output
 from lifnum.data import datasets, images
 from lifnum.files.environment import environment
+from lifnum.runs.presets import PRESETS
 
 MEASURED = ("epoch", "schemes", "scaling", "start", "memory", "threads")  # by functions here
 
@@ -43,6 +44,9 @@ SECTIONS = (*MEASURED, *models.SECTIONS)
 STEPS = (20, 100)  # grids of the frameworks that need one
 
 BATCH, DURATION = 50, 0.2
+
+SPOKEN_STEPS = 1000  # of 1 ms
+SPOKEN_BATCHES = (64, 128, 256)  # the last one is as many samples as a repetition takes
 
 # hidden neurons and batch as published with each, and batches a repetition
 YINYANG_WORK = {"jaxsnn": (100, 64, 40), "eventax": (20, 32, 20)}
@@ -242,19 +246,24 @@ def measure_peers(plan, pythons):
             except WorkerError as error:
                 print(f"left out: {error}", file=sys.stderr)
 
-        grids = [name for name in pythons if PEERS[name].script == "grid.py"]
+        grids = [
+            name for name in pythons if PEERS[name].script == "grid.py" and not PEERS[name].shared
+        ]
         if grids:
-            _save_trains(plan, trains)
+            _save_trains(plan.dataset, 8 * BATCH, trains, plan.data_dir)
             own(report.IMAGES, plan.options)
         for name in grids:
             for steps in STEPS:
-                add(f"{name} {steps} steps", name, framework=name, data=str(trains), hidden=800,
-                    steps=steps, batch=BATCH, count=2 if plan.quick else 1000 // steps)  # fmt: skip
+                add(f"{name} {steps} steps", name, framework=name, data=str(trains), steps=steps,
+                    batch=BATCH, count=2 if plan.quick else 1000 // steps,
+                    **_work("mnist"))  # fmt: skip
                 if f"{name} {steps} steps" in report.SURROGATE:
                     own(report.SURROGATE[f"{name} {steps} steps"], [
                         *plan.options, "--interpolation", "none", "--gradient", "surrogate",
                         "--dt", str(DURATION / steps),
                     ])  # fmt: skip
+        if "snntorch-spoken" in pythons:
+            _add_spoken(folder / "spoken.npz", (2,) if plan.quick else SPOKEN_BATCHES, add, own)
         _save_points(points)
         for name in report.YINYANG:
             if name not in pythons:
@@ -269,9 +278,37 @@ def measure_peers(plan, pythons):
         return in_turn(workers, plan.repeat)
 
 
-def _save_trains(plan, path):
-    """Eight batches of spike trains for frameworks that do not know lifnum."""
-    data = datasets.load(plan.dataset, plan.data_dir, limit_train=8 * BATCH, limit_test=1)
+def _add_spoken(path, batches, add, own):
+    """The peer at every batch, and lifnum, on as many spoken digits as the last batch has."""
+    n = batches[-1]
+    _save_trains("synthetic-shd", n, path)
+    for batch in batches:
+        add(f"snntorch-spoken batch {batch}", "snntorch-spoken", framework="snntorch",
+            data=str(path), steps=SPOKEN_STEPS, batch=batch, count=n // batch,
+            **_work("synthetic-shd"))  # fmt: skip
+    of_data = ["--dataset", "synthetic-shd", "--validation-share", "0", "--limit-train", str(n),
+               "--limit-test", "20"]  # fmt: skip
+    none = [*of_data, "--interpolation", "none", "--dt", "1e-3"]
+    schemes = of_data, none, [*none, "--gradient", "surrogate"]
+    for name, scheme in zip(report.SPOKEN.values(), schemes, strict=True):
+        own(name, scheme)
+
+
+def _work(preset):
+    """What `peers.grid` takes of a preset."""
+    preset = PRESETS[preset]
+    return {
+        "hidden": preset.hidden[0],
+        "duration": preset.duration,
+        "rate": preset.learning_rate,
+        "neurons": list(zip(preset.tau_s, preset.tau, preset.theta)),
+        "weights": [edges for _, *edges in preset.weights],
+    }
+
+
+def _save_trains(dataset, n, path, data_dir=None):
+    """Samples of spike trains for frameworks that do not know lifnum."""
+    data = datasets.load(dataset, data_dir, limit_train=n, limit_test=1)
     trains = data.train
     np.savez(path, times=trains.times, indices=trains.indices, offsets=trains.offsets,
              labels=data.train_labels, n_neurons=trains.n_neurons,

@@ -6,6 +6,7 @@ import numpy as np
 
 from lifnum.analysis import style
 from lifnum.analysis.axes import logarithmic
+from lifnum.data.synthetic_shd import N_TRAIN
 
 # lifnum's epochs among the peers': on IMAGES, and on Yin-Yang of each peer's size and batch
 IMAGES = "lifnum images"
@@ -13,6 +14,10 @@ YINYANG = {"jaxsnn": "lifnum yinyang, as jaxsnn", "eventax": "lifnum yinyang, as
 
 # and under the surrogate gradient on the same grid as the peer of that name
 SURROGATE = {name: f"lifnum as {name}" for name in ("snntorch 20 steps", "snntorch 100 steps")}
+
+# its epochs on spoken digits, one beside every batch of the peer
+SPOKEN = {"exact": "lifnum spoken, exact", "none, 1 ms": "lifnum spoken, none, 1 ms",
+          "surrogates, 1 ms": "lifnum spoken, surrogates, 1 ms"}  # fmt: skip
 
 
 def number(value):
@@ -48,9 +53,9 @@ def peer_epochs(peers):
     """{name: (seconds an epoch of the peer, of lifnum on the same work)}, each by repetition."""
     found = {}
     for name, measured in peers.items():
-        if name.startswith("lifnum"):
-            continue
         framework = name.split(" ", maxsplit=1)[0]
+        if framework in ("lifnum", "snntorch-spoken"):
+            continue
         # generated data need no encoding: steps alone on both sides, there
         own, quantity = IMAGES, "seconds"
         if framework in YINYANG:
@@ -61,6 +66,21 @@ def peer_epochs(peers):
         if SURROGATE.get(name) in peers:  # spikes are on the grid before, on both sides
             steps = np.asarray(peers[SURROGATE[name]]["training_steps"])
             found[f"{name} (surrogates)"] = seconds, steps
+    return found | _spoken_epochs(peers)
+
+
+def _spoken_epochs(peers):
+    """As `peer_epochs`, of the whole synthetic SHD: the peer's fastest batch by its median."""
+    name, seconds = min(
+        ((name, N_TRAIN * np.asarray(measured["seconds_a_sample"]))
+         for name, measured in peers.items() if name.startswith("snntorch-spoken")),
+        key=lambda one: np.median(one[1]),
+        default=(None, None),
+    )  # fmt: skip
+    found = {}
+    for scheme, own in SPOKEN.items() if name else ():
+        steps = np.divide(peers[own]["training_steps"], peers[own]["samples"])
+        found[f"{name} ({scheme})"] = seconds, N_TRAIN * steps
     return found
 
 

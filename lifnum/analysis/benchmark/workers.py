@@ -144,12 +144,14 @@ class Peer(NamedTuple):
     requirements: tuple  # for pip, pinned
     script: str  # in peers/
     alone: str | None = None  # installed without what it asks for: vision and audio libraries
+    shared: str | None = None  # the peer whose environment it runs in, if not one of its own
 
 
 _TORCH = ("torch==2.13.0", "numpy==2.4.6")
 
 PEERS = {
     "snntorch": Peer((*_TORCH, "snntorch==1.0.0", "nir==1.0.8", "nirtorch==2.6"), "grid.py"),
+    "snntorch-spoken": Peer((), "grid.py", shared="snntorch"),
     "norse": Peer((*_TORCH, "nir==1.0.8", "nirtorch==2.6"), "grid.py", "norse==1.1.0"),
     "spikingjelly": Peer(
         (*_TORCH, "scipy==1.17.1", "matplotlib==3.11.2", "loguru==0.7.3", "tqdm==4.70.1"),
@@ -174,6 +176,8 @@ def install(name, folder):
     WorkerError
         It can not be installed.
     """
+    if PEERS[name].shared:
+        name = PEERS[name].shared
     peer, environment = PEERS[name], Path(folder) / name
     python, stamp = environment / "bin" / "python", environment / "installed.txt"
     wanted = "\n".join(filter(None, (*peer.requirements, peer.alone)))
