@@ -127,7 +127,7 @@ def test_a_framework_that_can_not_be_installed_is_left_out_in_one_line(in_tmp, c
     "arguments, message",
     [
         (["--only", "speed"], "only has 'speed'; accepted: epoch, schemes"),
-        (["--peers", "brian"], "peers has 'brian'; accepted: snntorch, norse"),
+        (["--peers", "brian"], "peers has 'brian'; accepted: snntorch, snntorch-spoken, norse"),
         (["--only", "none"], "only and peers name nothing to measure"),
         (["--out", "speed.png"], "--out: speed.png; accepted: a file name that ends in .h5"),
         (["--repeat", "0"], "--repeat: 0 is not > 0"),
