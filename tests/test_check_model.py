@@ -13,8 +13,13 @@ from lifnum.kernels.general import source
 from lifnum.methods import runge_kutta
 from lifnum.neurons.equations import Graph
 
+QUICK = ("izhikevich", "fitzhugh-nagumo", "qif")
 
-@pytest.mark.parametrize("name", SETTINGS)
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in SETTINGS],
+)
 def test_every_built_in_model_passes(name):
     parameters, size, dt, duration = SETTINGS[name]
     report = testing.check_model(models.BUILT_IN[name](**parameters), dt, duration, size)

@@ -155,7 +155,7 @@ def test_adjusted_through_two_layers_of_different_kinds_equals_complex_steps(
     [("lif", "euler", "none"), ("lif-coba", "rk2", "linear"),
      ("izhikevich", "rk4", "none"), ("izhikevich", "exponential-euler", "linear"),
      ("fitzhugh-nagumo", "rk2", "dense"), ("fitzhugh-nagumo", "euler", "none"),
-     ("hodgkin-huxley", "exponential-euler", "dense")],
+     pytest.param("hodgkin-huxley", "exponential-euler", "dense", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_piggyback_is_the_continuous_adjoint_on_the_numerical_trajectory(
     name, scheme, interpolation

@@ -20,7 +20,8 @@ EXPONENTIAL = 36
 SINE = 36  # of a library's sine or cosine, taken to be as long
 
 _RECURRENCES = ("product_term", "square_term", "quotient_term", "chain_term", "exp_term",
-                "sin_cos_term", "phi_terms", "constant_term")  # fmt: skip
+                "sin_cos_term", "phi_terms", "chain_start", "chain_terms", "constant_term",
+                "plus_constant")  # fmt: skip
 
 
 class Count(float):
@@ -76,6 +77,7 @@ def _namespace():
         "FACTORS": elementary.FACTORS.tolist(),
         "PHI_TERMS": elementary.PHI_TERMS,
         "MAX_PHI": recurrences.MAX_PHI,
+        "BELOW_ONE": recurrences.BELOW_ONE,
         "MAX_ORDER": MAX_ORDER,
         "EPS": 2.0**-52,
     }
