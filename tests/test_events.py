@@ -284,7 +284,7 @@ def test_gestures_that_are_not_there_or_not_described_are_named_in_one_line(tmp_
         return options.run("lifnum.train", train.main, arguments)
 
     said = refusal(run)
-    assert "trials_to_train.txt" in said and "research.ibm.com" in said and "--data-dir" in said
+    assert "trials_to_train.txt" in said and "research.ibm.com" in said and "data_dir" in said
     folder = tmp_path / "dvs-gesture"
     write_gestures(folder, "user00_led", gesture_events(0), [(12, 0, 4000)])
     for part in ("train", "test"):
