@@ -28,7 +28,7 @@ _LETTERS = ("v", "x", "y", "z", "u", "w", "r", "s")
 
 
 def models(max_variables=3, max_depth=3, max_spikes=30):
-    """Hypothesis strategy for random `Model`s of every accepted function and operation.
+    """Hypothesis strategy for random models (`Model`) of every accepted function and operation.
 
     Every variable decays with a time constant between 1 and 8 to a bounded function of all of
     them, and jumps at an input spike add to that: no trajectory leaves a bounded region, and
