@@ -304,7 +304,8 @@ class Run:
         except OSError as error:
             self._give_up()
             raise OSError(
-                f"{error}; the last checkpoint stands, to go on from with resume of {self.output}"
+                f"{error}; the last checkpoint stands, to go on from with --resume {self.output}, "
+                "or resume=True from Python"
             ) from None
         except BaseException:
             self._give_up()
