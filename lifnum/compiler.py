@@ -257,6 +257,16 @@ class _Threads:
 _threads = _Threads()
 
 
+def entry_point(function, *examples):
+    """A kernel as Python calls it, for arguments of the types of the examples, which it trusts.
+
+    Numba is slow to look at the types of named tuples and of read-only arrays.
+    """
+    signature = tuple(numba.typeof(example) for example in examples)
+    function.compile(signature)
+    return function.overloads[signature].entry_point
+
+
 class _Threaded:
     """A compiled function with loops on all threads, as Python calls it."""
 
@@ -275,9 +285,7 @@ class _Threaded:
 
         Numba needs as long to look at a few named tuples of arrays as a small layer to simulate.
         """
-        signature = tuple(numba.typeof(example) for example in examples)
-        self.compiled.compile(signature)
-        compiled = self.compiled.overloads[signature].entry_point
+        compiled = entry_point(self.compiled, *examples)
 
         def run(*arguments):
             if _threads.free:

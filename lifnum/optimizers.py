@@ -166,11 +166,10 @@ class Adam(_Optimizer):
         """
         gradients = self._accepted(gradients)
         numbers = self.numbers_of_step()
-        numbers = {dtype: numbers.in_type(dtype) for _, dtype in self._kinds}
         for w, g, m, v in zip(self.weights, gradients, self.m, self.v, strict=True):
             if w.dtype not in _UPDATES:
-                _UPDATES[w.dtype] = _adam.for_types_of(w, g, m, v, numbers[w.dtype])
-            _UPDATES[w.dtype](w, g, m, v, numbers[w.dtype])
+                _UPDATES[w.dtype] = _adam.for_types_of(w, g, m, v, numbers)
+            _UPDATES[w.dtype](w, g, m, v, numbers)
 
     def numbers_of_step(self):
         """Count a step; its `AdamNumbers`."""
@@ -214,11 +213,16 @@ def adam_update(w, g, m, v, numbers):
 
 @parallel_kernel
 def _adam(w, g, m, v, numbers):
+    real = w.dtype.type
+    typed = AdamNumbers(
+        real(numbers.rate), real(numbers.keep1), real(numbers.take1), real(numbers.keep2),
+        real(numbers.take2), real(numbers.epsilon), real(numbers.shrink),
+    )  # fmt: skip
     for row in prange(w.shape[0]):
         w_row, g_row, m_row, v_row = w[row], g[row], m[row], v[row]
         for j in range(w.shape[1]):
             w_row[j], m_row[j], v_row[j] = adam_update(
-                w_row[j], g_row[j], m_row[j], v_row[j], numbers
+                w_row[j], g_row[j], m_row[j], v_row[j], typed
             )
 
 

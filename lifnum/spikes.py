@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 
-from lifnum.compiler import kernel
+from lifnum.compiler import entry_point, kernel
 
 
 @kernel
@@ -54,6 +54,21 @@ def _first_disorder(times, indices, offsets):
     return -1
 
 
+_ENTRY_POINTS = {}  # by kernel: the arrays of SpikeTrains are always of the same types
+
+
+def _run(function, *arguments):
+    """Call a kernel above with arguments of types that it has always."""
+    if function not in _ENTRY_POINTS:
+        _ENTRY_POINTS[function] = entry_point(function, *arguments)
+    return _ENTRY_POINTS[function](*arguments)
+
+
+def all_below(values, n):
+    """Whether all of values, int64 of one dimension, are from 0 to n - 1."""
+    return np.maximum.reduce(values.view(np.uint64), initial=0) < n
+
+
 def chosen_rows(rows, n):
     """The rows, below n and not negative, that an index means to NumPy: int64 (n_chosen,)."""
     if isinstance(rows, slice):
@@ -77,10 +92,11 @@ def chosen_rows(rows, n):
 def check_marks(spiked, n_neurons):
     """Refuse what is no array of a boolean for each neuron."""
     sound = isinstance(spiked, np.ndarray) and spiked.shape == (n_neurons,)
-    if not sound or spiked.dtype != np.bool_ or not spiked.flags.writeable:
+    if not sound or spiked.dtype != np.bool_ or not spiked.flags.carray:
         raise ValueError(
             f"spiked is a {type(spiked).__name__} of {getattr(spiked, 'dtype', 'no type')} and "
-            f"shape {np.shape(spiked)}; accepted: a writable array of {n_neurons} booleans"
+            f"shape {np.shape(spiked)}; accepted: a C-contiguous, writable array of {n_neurons} "
+            "booleans"
         )
 
 
@@ -264,19 +280,22 @@ class SpikeTrains:
         IndexError
             Out of range, or something else.
         """
-        rows = chosen_rows(rows, len(self))
+        return self._take(chosen_rows(rows, len(self)))
+
+    def _take(self, rows):
+        """`select` of rows, int64 (n,), that are known to be valid."""
         first, last = self.offsets[rows], self.offsets[rows + 1]
         n = int((last - first).sum())
         times, indices = np.empty(n), np.empty(n, np.int32)
         offsets = np.zeros(len(rows) + 1, np.int64)
-        _gather(self.times, self.indices, first, last, times, indices, offsets)
+        _run(_gather, self.times, self.indices, first, last, times, indices, offsets)
         return SpikeTrains._trusted(times, indices, offsets, self.n_neurons)
 
     def _surveyed(self):
         if self._survey is None:
             shape = (len(self), self.n_neurons)
             survey = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, np.inf)
-            _survey(self.times, self.indices, self.offsets, *survey)
+            _run(_survey, self.times, self.indices, self.offsets, *survey)
             for array in survey:
                 array.setflags(write=False)
             object.__setattr__(self, "_survey", survey)
@@ -302,10 +321,10 @@ class SpikeTrains:
                 f"values have shape {values.shape}; accepted: {(len(self), self.n_neurons)}"
             )
         spread = np.empty(len(self.times))
-        _spread(values, self.indices, self.offsets, spread)
+        _run(_spread, values, self.indices, self.offsets, spread)
         return spread
 
     def mark(self, spiked):
         """Set spiked[j] (n_neurons,), bool, for every neuron j that spikes in any sample."""
         check_marks(spiked, self.n_neurons)
-        _mark(self.indices, spiked)
+        _run(_mark, self.indices, spiked)

@@ -103,5 +103,5 @@ def test_spread_and_mark_refuse_other_shapes():
     frozen = np.zeros(2, bool)
     frozen.setflags(write=False)
     for wrong in (np.zeros(1, bool), np.zeros(2), [False, False], frozen):
-        with refused("spiked is .*accepted: a writable array of 2 booleans"):
+        with refused("spiked is .*accepted: a C-contiguous, writable array of 2 booleans"):
             TRAINS.mark(wrong)

@@ -46,7 +46,10 @@ class DeviceTrains:
 
     def select(self, rows):
         """The samples `rows`, on the host, in that order; see SpikeTrains."""
-        rows = chosen_rows(rows, len(self))
+        return self._take(chosen_rows(rows, len(self)))
+
+    def _take(self, rows):
+        """`select` of rows, int64 (n,), that are known to be valid."""
         if self._host_offsets is None:
             self._host_offsets = device.to_host(self.offsets)
         old = self._host_offsets

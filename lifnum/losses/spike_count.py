@@ -39,8 +39,8 @@ class SpikeCount:
 
         ValueError for labels that are no output neurons, or not one for each sample.
         """
-        errors = self.d_counts(out, labels)
-        return 0.5 * (errors**2).sum(axis=1), out.spread(-errors)
+        wanted = -self.d_counts(out, labels)
+        return 0.5 * (wanted * wanted).sum(axis=1), out.spread(wanted)
 
     def d_counts(self, out, labels):
         """dL/dn = n - target (batch, n_neurons), float64; ValueError as above."""

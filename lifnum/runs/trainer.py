@@ -117,7 +117,7 @@ class Trainer:
         """
         start = perf_counter()
         rows = self.rows_of_batch()
-        inputs, labels = self._train.select(rows), self.data.train_labels[rows]
+        inputs, labels = self._train._take(rows), self.data.train_labels[rows]
         self.optimizer.learning_rate = self.schedule(self.epoch)
         try:
             out = self.net.forward(inputs)
@@ -190,7 +190,7 @@ class Trainer:
     def validate(self):
         """Evaluate on the validation part of the training set; keeps the best weights."""
         rows = self.validation_rows
-        result = self._evaluate(self._train.select(rows), self.data.train_labels[rows])
+        result = self._evaluate(self._train._take(rows), self.data.train_labels[rows])
         # without a validation part the last weights count as the best
         if len(rows) == 0 or result.accuracy > self.best_accuracy:
             self.best_accuracy = result.accuracy if len(rows) else -1.0
