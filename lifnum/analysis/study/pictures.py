@@ -97,9 +97,10 @@ def _kind(cell):
 
 
 def _spike_budget(rows, path):
-    """Loss over dt, in units of duration / target, and the longest step over duration / target."""
+    """Loss over dt, in units of duration / target; the longest step; loss under other rules."""
     made = spike_budget.series(rows)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 3.6))
+    figure, axes = plt.subplot_mosaic("lr;oo", figsize=(style.WIDTH, 6.2))
+    left, right = axes["l"], axes["r"]
     for color, (target, _) in zip(style.COLORS, spike_budget.TARGETS):
         for dashes, duration in zip(_DASHES, spike_budget.THRESHOLDS):
             own = [one for one in made if (one.target, one.duration) == (target, duration)]
@@ -126,8 +127,29 @@ def _spike_budget(rows, path):
     for which in "xy":
         logarithmic(right, which)
     right.set(xlabel="duration / target (ms)", ylabel="longest step (ms)")
+    _limited(rows, axes["o"])
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     style.save(figure, path)
+
+
+def _limited(rows, axes):
+    """Loss over dt under other rules for spikes of a step: medians, and all runs as points."""
+    target, _, duration = spike_budget.LIMITED_CELL
+    names = {"none": "grid, again at the next step", "none several": "grid, several at once",
+             "none lose": "grid, silent until below", "dense 1": "dense, one a step"}  # fmt: skip
+    for name, color, marker in zip(names, style.COLORS, "osD^", strict=False):
+        own = [one for one in spike_budget.series(rows, name)
+               if (one.target, one.duration) == (target, duration)]  # fmt: skip
+        for one in own:
+            axes.scatter(1e3 * one.dt, one.loss, s=8, color=color, alpha=0.5, linewidth=0)
+        if own:
+            axes.plot(1e3 * own[0].dt, np.median([one.loss for one in own], axis=0), color=color,
+                      marker=marker, label=names[name])  # fmt: skip
+    axes.axhline(spike_budget.LOSS, **style.EXACT)
+    axes.set(xlabel="dt (ms)", ylabel="accuracy lost (points)",
+             title=f"target {target}, {duration:g} s: what a neuron does that is above its "
+             "threshold again")  # fmt: skip
+    axes.legend()
 
 
 def _poster(rows, path):
