@@ -290,7 +290,7 @@ def _run(args, output, lock, threads, signals):
         for line in remarks(args):
             print(f"warning: {line}", file=sys.stderr)
     replacing = args.overwrite, resume, lock
-    run = Run(config, output, args.data_dir, *replacing, threads, args.workers)
+    run = Run(config, output, args.data_dir, *replacing, args.workers)
     trainer = run.trainer
     if not args.quiet:
         sizes = [trainer.net.layers[0].weights.shape[0]]

@@ -28,6 +28,19 @@ MNIST = next(
 
 SMALL = ["--hidden", "12", "--limit-train", "200", "--limit-test", "50", "--epochs", "2"]
 
+# a few steps of a few neurons; strong weights, so that all of them spike
+SMALL_MODELS = ["--hidden", "6", "--limit-train", "60", "--limit-test", "20", "--epochs", "2",
+         "--window", "0.02", "--duration", "0.03", "--weights", "uniform:0:8",
+         "--batch-size", "20", "--method", "rk4", "--dt", "5e-4", "--interpolation", "dense",
+         "--quiet"]  # fmt: skip
+
+IZHIKEVICH = ["--neuron", "izhikevich", *SMALL_MODELS]
+
+
+def run_training(*arguments):
+    """Exit code of `python -m lifnum.train` with these."""
+    return options.run("lifnum.train", train.main, arguments)
+
 
 # spikes of two neurons in three samples
 NEURON = Neuron(0.5, 1.0, 1.0)

@@ -6,7 +6,7 @@ import hypothesis
 import naive_models
 import numpy as np
 import pytest
-from test_models import SETTINGS
+from cases import SETTINGS
 
 from lifnum import Model, RungeKutta, models, testing
 from lifnum.kernels.general import source

@@ -7,7 +7,7 @@ import naive_pieces
 import numba
 import numpy as np
 import pytest
-from cases import check_adjusted
+from cases import SETTINGS, check_adjusted
 
 from lifnum import (
     Model,
@@ -19,20 +19,6 @@ from lifnum import (
     SpikeTrains,
     models,
 )
-
-# model: (parameters that make it spike, size of weights, grid step, duration)
-SETTINGS = {
-    "lif": ({"current": 0.12}, 0.15, 0.5, 40.0),
-    "lif-coba": ({"current": 8.0}, 0.5, 0.5, 60.0),
-    "qif": ({"current": 0.1}, 0.1, 0.25, 40.0),
-    "eif": ({"current": 1.0}, 0.5, 0.2, 60.0),
-    "adex": ({"current": 900.0}, 300.0, 0.2, 40.0),
-    "izhikevich": ({"current": 10.0}, 5.0, 0.25, 40.0),
-    "izhikevich-2007": ({"current": 300.0}, 80.0, 0.25, 40.0),
-    "fitzhugh-nagumo": ({"current": 0.5}, 0.2, 0.5, 60.0),
-    "hodgkin-huxley": ({"current": 10.0}, 4.0, 0.05, 20.0),
-    "traub-miles": ({"current": 150.0}, 100.0, 0.05, 15.0),
-}
 
 SCHEMES = {
     "euler": ("euler", None, None),

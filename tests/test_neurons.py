@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import Child, assert_equal_runs, wait_for
+from helpers import IZHIKEVICH, SMALL_MODELS, Child, assert_equal_runs, wait_for
+from helpers import run_training as run
 
 import lifnum
 from lifnum import evaluate, options, simulate, sweep, train
@@ -21,18 +22,6 @@ from lifnum.files.transfers import read_transfer
 from lifnum.files.writer import TraceWriter
 from lifnum.runs import neurons, presets
 from lifnum.runs.configuration import Configuration
-
-# a few steps of a few neurons; strong weights, so that all of them spike
-SMALL = ["--hidden", "6", "--limit-train", "60", "--limit-test", "20", "--epochs", "2",
-         "--window", "0.02", "--duration", "0.03", "--weights", "uniform:0:8",
-         "--batch-size", "20", "--method", "rk4", "--dt", "5e-4", "--interpolation", "dense",
-         "--quiet"]  # fmt: skip
-
-IZHIKEVICH = ["--neuron", "izhikevich", *SMALL]
-
-
-def run(*arguments):
-    return options.run("lifnum.train", train.main, arguments)
 
 
 def config_of(*arguments):
@@ -95,12 +84,20 @@ def test_arrays_of_parameters_belong_to_the_layer_of_their_length(in_tmp, refusa
     write_model(
         "hidden.json", parameters=lifnum.models.izhikevich(a=np.linspace(0.02, 0.1, 6)).parameters
     )
-    arguments = ["--neuron", "hidden.json", "izhikevich", *SMALL, "--epochs", "1", "--output"]
+    arguments = [
+        "--neuron",
+        "hidden.json",
+        "izhikevich",
+        *SMALL_MODELS,
+        "--epochs",
+        "1",
+        "--output",
+    ]
     assert run(*arguments, "a.h5") == 0
     assert (lifnum.load("a.h5").layers[0].neuron.parameters["a"] == np.linspace(0.02, 0.1, 6)).all()
     capsys.readouterr()
     message = "entries; accepted: numbers, or arrays of length 10"
-    assert message in refusal(run, "--neuron", "hidden.json", *SMALL, "--output", "b.h5")
+    assert message in refusal(run, "--neuron", "hidden.json", *SMALL_MODELS, "--output", "b.h5")
 
 
 def test_a_configuration_too_large_to_be_read_back_is_refused(in_tmp):
@@ -113,7 +110,7 @@ def test_a_configuration_too_large_to_be_read_back_is_refused(in_tmp):
 def test_a_killed_run_of_a_model_resumes_to_the_same_bits(in_tmp):
     """The model is in the trace: its file may be gone."""
     write_model("model.json", parameters=lifnum.models.izhikevich(d=2.5).parameters)
-    long = ["--neuron", "model.json", *SMALL, "--epochs", "8", "--evaluations", "2"]
+    long = ["--neuron", "model.json", *SMALL_MODELS, "--epochs", "8", "--evaluations", "2"]
     long += ["--parameter", "1:tau_s=4"]
     assert run(*long, "--output", "whole.h5") == 0
     child = Child(*long, "--checkpoint-every", "0.01", "--output", "a.h5")
@@ -221,7 +218,7 @@ def test_a_model_is_refused_on_a_gpu_whether_there_is_one_or_not(in_tmp, trace, 
 def test_a_file_that_holds_no_model_gets_one_line(in_tmp, refusal, changes, message):
     write_model("m.json", **changes)
     for call in (
-        lambda: run("--neuron", "m.json", *SMALL),
+        lambda: run("--neuron", "m.json", *SMALL_MODELS),
         lambda: options.run("lifnum.simulate", simulate.main, ["m.json"]),
     ):
         line = refusal(call)
@@ -236,7 +233,7 @@ def test_a_file_that_holds_no_model_gets_one_line(in_tmp, refusal, changes, mess
 )  # fmt: skip
 def test_a_file_that_is_no_json_of_a_model_gets_one_line(in_tmp, refusal, content, message):
     Path("m.json").write_bytes(content)
-    assert message in refusal(run, "--neuron", "m.json", *SMALL)
+    assert message in refusal(run, "--neuron", "m.json", *SMALL_MODELS)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +254,7 @@ def test_a_file_that_is_no_json_of_a_model_gets_one_line(in_tmp, refusal, conten
     ],
 )  # fmt: skip
 def test_bad_neurons_get_one_line_and_exit_code_2(in_tmp, refusal, arguments, message):
-    assert message in refusal(run, *SMALL, *arguments)
+    assert message in refusal(run, *SMALL_MODELS, *arguments)
     assert not list(Path().rglob("*.h5"))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import precise_models
 import pytest
-from test_models import SETTINGS
+from cases import SETTINGS
 
 from lifnum import Network, Scheme, SpikeTrains, models
 

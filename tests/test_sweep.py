@@ -12,8 +12,7 @@ import numba
 import psutil
 import pytest
 from distributed import Client, LocalCluster
-from test_survival import wait_for
-from test_train import ROOT, SMALL, assert_equal_runs
+from helpers import ROOT, SMALL, assert_equal_runs, wait_for
 
 from lifnum import errors, options, sweep, train
 from lifnum.files import checkpoint

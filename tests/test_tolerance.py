@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import assert_equal_runs
-from test_neurons import IZHIKEVICH, run
+from helpers import IZHIKEVICH, assert_equal_runs
+from helpers import run_training as run
 
 import lifnum
 from lifnum import evaluate, options, sweep

@@ -6,8 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
-
 from lifnum import losses
 from lifnum.data import datasets
 from lifnum.data.dataset import Dataset
@@ -134,10 +132,7 @@ def fit(
         elif output.exists() and not overwrite:
             raise TraceError(f"{output}: exists; accepted: another output, overwrite or resume")
         trainer = Trainer(config, data, net, loss, schedule)
-        run = Run(
-            config, output, overwrite=overwrite, resume=before, lock=lock,
-            threads=numba.get_num_threads(), trainer=trainer,
-        )  # fmt: skip
+        run = Run(config, output, overwrite=overwrite, resume=before, lock=lock, trainer=trainer)
         try:
             run.train(quiet, callbacks=callbacks)
         except Interrupted:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from tqdm import tqdm
 
@@ -146,8 +147,8 @@ class Run:
     overwrite : bool
     resume : Saved, optional
         What `saved` returned for that output: go on from there.
-    threads, workers : int
-        For the header of the trace, which keeps the most workers that any part of the run had.
+    workers : int
+        For the header of the trace, which keeps the most that any part of the run had.
     lock : Lock, optional
         The claim on the output, if it is held already.
     trainer : Trainer, optional
@@ -169,7 +170,6 @@ class Run:
         overwrite=False,
         resume=None,
         lock=None,
-        threads=1,
         workers=1,
         trainer=None,
     ):
@@ -184,7 +184,7 @@ class Run:
         for line in remarks(trainer.preset, trainer.scheme, trainer.data):
             print(f"warning: {line}", file=sys.stderr)
         initial = [w.copy() for w in trainer.net.weights]
-        digest, here = data_digest(trainer.data), environment(threads)
+        digest, here = data_digest(trainer.data), environment(numba.get_num_threads())
         self._row, state = np.zeros(3 + 2 * len(initial)), None
         if resume:
             self.header = resume.header | {"config": config.to_json()}

@@ -67,8 +67,7 @@ def _config(options):
 
 def _run(config, data_dir, folder):
     """A run of lifnum.train with its trace in a folder, at its start."""
-    threads = numba.get_num_threads()
-    return Run(config, Path(folder) / "trace.h5", data_dir, overwrite=True, threads=threads)
+    return Run(config, Path(folder) / "trace.h5", data_dir, overwrite=True)
 
 
 def _encoding_seconds(dataset, data_dir, window):
