@@ -14,7 +14,7 @@ from lifnum.analysis import figures, report, style, training
 from lifnum.analysis.figures import __main__ as program
 from lifnum.analysis.figures import transfer
 from lifnum.analysis.study import __main__ as study_program
-from lifnum.analysis.study import results
+from lifnum.analysis.study import designs, results, spike_budget
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,6 +126,22 @@ def test_a_report_names_the_figures_that_are_missing_and_why(tmp_path, capsys):
     assert text.count("no run on any data set; there are: none") == 2  # figure 4
     assert "no run with a grid, gradient adjusted" in text  # figure 5
     assert "no transfer file with gradients (lifnum.evaluate --gradients)" in text  # figure 7
+
+
+def test_a_report_has_the_answers_of_tables_alone_or_with_a_folder(tmp_path, capsys):
+    studies.write_transfer(tmp_path, 0, gradients=False)
+    table, out = str(ROOT / "docs/results/spike-budget.csv"), str(tmp_path / "report.html")
+    rows = designs.rows_of(spike_budget, table)
+    for more, said, images in ([], "1 figures, 0", 1), ([str(tmp_path)], "5 figures, 3", 5):
+        assert options.run("analysis.report", report.main, [*more, table, "--out", out]) == 0
+        assert said in capsys.readouterr().out
+        text = Path(out).read_text()
+        assert text.count("<img") == images and ('id="data"' in text) == bool(more)
+        assert all(line in text for line in spike_budget.answer(rows))
+    Path(tmp_path, "cost.csv").write_text("part\n")
+    for name, message in ("letters.csv", "accepted: NAME.csv of "), ("cost.csv", "has no runs"):
+        with pytest.raises(ValueError, match=message):
+            report.main([str(tmp_path / name), "--out", out])
 
 
 def test_the_report_renders_in_a_browser_offline_and_complete(folder, study, tmp_path):

@@ -1,10 +1,12 @@
-"""python -m lifnum.analysis.report: all figures of a study and the numbers in one page."""
+"""python -m lifnum.analysis.report: all figures of studies and the numbers in one page."""
 
 import base64
 import html
 import io
 import math
 import sys
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from lifnum import options
 from lifnum._version import __version__
 from lifnum.analysis import figures, style
 from lifnum.analysis.options import output, percent
-from lifnum.analysis.study import results, statistics
+from lifnum.analysis.study import designs, pictures, results, statistics
 
 STYLE = """
 :root { color-scheme: light; }
@@ -88,20 +90,65 @@ def entries(study, source, **wanted):
     return made
 
 
+class Answer(NamedTuple):
+    """What the table of a study with a design of its own answers."""
+
+    anchor: str  # the name of the study
+    title: str
+    caption: str
+    command: str
+    image: bytes  # SVG
+    lines: list  # of text
+    missing: str = ""
+
+
+def answers(paths):
+    """An `Answer` for each table of a study.
+
+    Raises
+    ------
+    ValueError
+        A file that is none, by its name or its columns, or has no runs.
+    """
+    made = []
+    for path in map(Path, paths):
+        name = path.stem.removesuffix("-small")
+        if name not in designs.DESIGNS:
+            raise ValueError(f"{path}: accepted: NAME.csv of {', '.join(designs.DESIGNS)}")
+        study = designs.study_of(name)
+        rows = designs.rows_of(study, path)
+        if not rows:
+            raise ValueError(f"{path}: has no runs; accepted: a table that has some")
+        with tempfile.TemporaryDirectory() as folder:
+            image = Path(folder, "figure.svg")
+            pictures.draw(name, rows, image)
+            made.append(Answer(
+                name, f"Study {name}", f"{study.__doc__.splitlines()[0].split(': docs')[0]}.",
+                f"python -m lifnum.analysis.study {name} --no-runs --results {path}",
+                image.read_bytes(), study.answer(rows),
+            ))  # fmt: skip
+    return made
+
+
 def page(study, made, source, command):
-    """The page as one text of HTML, closing the drawings of `entries`."""
+    """The page as one text of HTML, closing the drawings of `entries`.
+
+    made: of each `Entry` and `Answer`; study is None where there are answers alone.
+    """
     e = html.escape
     contents = "".join(
         f'<li><a href="#{e(one.anchor)}">{e(one.title)}</a>'
         + (' <span class="missing">(missing)</span>' if one.missing else "") + "</li>"
         for one in made
     )  # fmt: skip
+    if study is not None:
+        contents += '<li><a href="#data">Data</a></li>'
     body = [
         "<h1>Networks of spiking neurons under numerical integration</h1>",
         f'<p class="small">Study <code>{e(source)}</code>, lifnum {e(__version__)}. Points '
         "are means over seeds, bars and bands 95 % t-intervals. Test accuracy is that of the last "
         "epoch.</p>",
-        f'<nav aria-label="Contents"><ul>{contents}<li><a href="#data">Data</a></li>'
+        f'<nav aria-label="Contents"><ul>{contents}'
         '<li><a href="#commands">Commands</a></li></ul></nav>',
     ]
     absent = [one for one in made if one.missing]
@@ -113,13 +160,19 @@ def page(study, made, source, command):
         if one.missing:
             body.append(f'<p class="note">Missing: {e(one.missing)}.</p></section>')
             continue
+        if isinstance(one, Answer):
+            image, numbers = _svg(one.image, one.title), f"<pre>{e(chr(10).join(one.lines))}</pre>"
+        else:
+            image, numbers = _image(one), _tables(one.drawing.numbers)
         body += [
-            f'<figure><div class="scroll">{_image(one)}</div>'
+            f'<figure><div class="scroll">{image}</div>'
             f"<figcaption>{e(one.caption)}</figcaption></figure>",
-            f"<details><summary>Numbers</summary>{_tables(one.drawing.numbers)}</details>",
+            f"<details><summary>Numbers</summary>{numbers}</details>",
             f'<p class="small"><code>{e(one.command)}</code></p></section>',
         ]
-    body += [_data(study), _commands(study, command)]
+    if study is not None:
+        body.append(_data(study))
+    body.append(_commands(study, command))
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -135,9 +188,14 @@ def _image(one):
     stream = io.BytesIO()
     one.drawing.figure.savefig(stream, format="svg", metadata={"Date": None})
     style.plt.close(one.drawing.figure)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return (f'<img alt="{html.escape(one.title)}" width="{96 * width:.0f}" '
-            f'height="{96 * height:.0f}" src="data:image/svg+xml;base64,{data}">')  # fmt: skip
+    size = f'width="{96 * width:.0f}" height="{96 * height:.0f}" '
+    return _svg(stream.getvalue(), one.title, size)
+
+
+def _svg(image, title, size=""):
+    """An inlined image."""
+    data = base64.b64encode(image).decode()
+    return f'<img alt="{html.escape(title)}" {size}src="data:image/svg+xml;base64,{data}">'
 
 
 def table(heads, rows):
@@ -214,21 +272,21 @@ def _data(study):
 
 
 def _commands(study, command):
-    lines = [*study.commands, command]
+    lines = [*(study.commands if study is not None else ()), command]
     text = html.escape("\n".join(lines))
-    return (f'<section id="commands"><h2>Commands</h2><p>What wrote the files of the study, and '
+    return (f'<section id="commands"><h2>Commands</h2><p>What wrote the files of a folder, and '
             f"this page:</p><pre>{text}</pre></section>")  # fmt: skip
 
 
 def parser():
     p = options.Parser(
         prog=f"python -m {__package__}.report",
-        description="Put all figures that the data of a study allow, and the numbers behind them, "
+        description="Put all figures that the data of studies allow, and the numbers behind them, "
         "into one self-contained HTML page.",
     )
     p.add_argument("sources", nargs="+", metavar="DIR",
-                   help="folders of traces and transfer files, or what "
-                   "lifnum.analysis.study made of them")  # fmt: skip
+                   help="folders of traces and transfer files, or what lifnum.analysis.study made "
+                   "of them, or NAME.csv, the tables of its studies by name")  # fmt: skip
     p.add_argument("--out", type=output(".html"), default="report.html", metavar="FILE",
                    help="an .html file (default: report.html)")  # fmt: skip
     p.add_argument("--threshold", type=percent, default=97.0, metavar="%",
@@ -239,11 +297,15 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    study = results.load(*args.sources)
-    for note in study.notes:
-        print(note, file=sys.stderr)
-    source = " ".join(args.sources)
-    made = entries(study, source, threshold=args.threshold)
+    tables = [name for name in args.sources if name.endswith(".csv")]
+    others = [name for name in args.sources if name not in tables]
+    study, made, source = None, [], " ".join(args.sources)
+    if others:
+        study = results.load(*others)
+        for note in study.notes:
+            print(note, file=sys.stderr)
+        made = entries(study, " ".join(others), threshold=args.threshold)
+    made += answers(tables)
     command = f"python -m {__package__}.report {source} --out {args.out}"
     if args.threshold != 97.0:
         command += f" --threshold {args.threshold:g}"
