@@ -165,6 +165,7 @@ def test_families_are_as_large_as_the_design_says_and_find_what_differs():
     assert {name: len(pairs) for name, pairs in made.items()} == {
         "adjusted less exact": 96, "piggyback less exact": 48, "on the grid": 48,
         "piggyback less adjusted": 48, "order 5 less Euler": 32,
+        "surrogate less piggyback": 48, "surrogate less exact": 32,
     }  # fmt: skip
     pairs = made["adjusted less exact"]
     values = [time_constants.differences(found, *pair) for pair in pairs]

@@ -55,7 +55,7 @@ def _time_constants(rows, path):
     """
     found = cells(rows)
     names = {"adjusted": "dense, adjusted", "piggyback": "dense, piggyback",
-             "none": "on the grid (none)"}  # fmt: skip
+             "none": "on the grid, piggyback", "surrogate": "on the grid, surrogate"}  # fmt: skip
     kinds = [kind for kind in names if any(cell.ratio and _kind(cell) == kind for cell in found)]
     size = style.WIDTH, 1.2 + 2.0 * len(kinds)
     figure, axes = plt.subplots(len(kinds), len(THRESHOLDS), figsize=size, sharex=True,
@@ -63,12 +63,12 @@ def _time_constants(rows, path):
     for row, kind in enumerate(kinds):
         methods = {method + str(order or "") for method, order in time_constants.METHODS[kind]}
         gradient = "piggyback" if kind == "none" else kind
+        how = "none" if kind in ("none", "surrogate") else "dense", gradient
         for column, tau_s in enumerate(THRESHOLDS):
             own = axes[row, column]
             reference = Cell(tau_s, "exact", 0.0)
             for k, method in enumerate(name for name in _LOOKS if name in methods):
                 label, color, marker = _LOOKS[method]
-                how = ("none" if kind == "none" else "dense"), gradient
                 values = [differences(found, Cell(tau_s, method, ratio, *how), reference)
                           for ratio in RATIOS]  # fmt: skip
                 x = np.array(RATIOS) * 1.05 ** (k - (len(methods) - 1) / 2)
@@ -93,7 +93,9 @@ def _time_constants(rows, path):
 
 
 def _kind(cell):
-    return "none" if cell.interpolation == "none" else cell.gradient
+    """Which row of the figure a cell is of."""
+    on_grid = cell.interpolation == "none" and cell.gradient == "piggyback"
+    return "none" if on_grid else cell.gradient
 
 
 def _spike_budget(rows, path):

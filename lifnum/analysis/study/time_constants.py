@@ -27,6 +27,7 @@ METHODS = {
                  ("exponential-euler", None)),
     "piggyback": (("euler", None), ("ps", 2), ("ps", 5)),
     "none": (("exact", None), ("euler", None), ("ps", 5)),
+    "surrogate": (("exact", None), ("euler", None), ("ps", 5)),
 }  # fmt: skip
 
 MARGIN, WIDE_MARGIN = 0.1, 1.0  # points of accuracy, of equivalence
@@ -43,13 +44,17 @@ def schemes(tau_s, ratios=RATIOS):
             found += [Scheme(method, order, dt, "dense", gradient)
                       for method, order in METHODS[gradient]]  # fmt: skip
         found += [Scheme(method, order, dt, "none") for method, order in METHODS["none"]]
+        found += [Scheme(method, order, dt, "none", "surrogate")
+                  for method, order in METHODS["surrogate"]]  # fmt: skip
         if ratio == FLOOR:
             found.append(Scheme("euler", None, dt, "linear"))
     return found
 
 
 def rank(scheme, tau_s):
-    """0 for the runs that the question needs most, 1 and 2 for the next, 3 for the rest."""
+    """0 for the runs that the question needs most, 1 to 3 for the next, 4 for the second part."""
+    if scheme.gradient == "surrogate":
+        return 4
     ratio = round((scheme.dt or 0.0) / tau_s, 6)
     name = scheme.method + str(scheme.order or "")
     if name not in ("exact", "euler", "ps5") or scheme.interpolation == "linear":
@@ -120,9 +125,9 @@ def families(found):
 
     def cell(place, method, kind):
         tau_s, ratio = place
-        on_grid = kind == "none"
+        on_grid = kind in ("none", "surrogate")
         return Cell(tau_s, method, ratio, "none" if on_grid else "dense",
-                    "piggyback" if on_grid else kind)  # fmt: skip
+                    "piggyback" if kind == "none" else kind)  # fmt: skip
 
     made = {}
     for kind in ("adjusted", "piggyback"):
@@ -141,6 +146,14 @@ def families(found):
     made["order 5 less Euler"] = [
         (cell(place, "ps5", kind), cell(place, "euler", kind))
         for kind in ("adjusted", "piggyback") for place in grid
+    ]  # fmt: skip
+    made["surrogate less piggyback"] = [
+        (cell(place, method, "surrogate"), cell(place, method, "none"))
+        for place in grid for method in names["surrogate"]
+    ]  # fmt: skip
+    made["surrogate less exact"] = [
+        (cell(place, method, "surrogate"), cell(place, "exact", "surrogate"))
+        for place in grid for method in names["surrogate"][1:]
     ]  # fmt: skip
     return {name: [pair for pair in pairs if found.get(pair[0]) and found.get(pair[1])]
             for name, pairs in made.items()}  # fmt: skip
