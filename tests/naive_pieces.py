@@ -27,10 +27,12 @@ class TooWild(ArithmeticError):
 class Conditioning:
     """How near to grazing a simulation came."""
 
-    def __init__(self):
+    def __init__(self, counts_several=False):
+        self.counts_several = counts_several
         self.slopes = []
         self.peak = inf  # smallest distance of a missed peak to the threshold
         self.cuts = 0
+        self.several = 0  # steps in which a stage method's own polynomial crosses several times
         self.let_pass = 0  # crossings beyond `spikes_per_step`
 
 
@@ -42,6 +44,8 @@ def phi(k, x):
     """phi_k(x) = sum of x^j / (j + k)!."""
     if abs(x) < 1.0:
         return sum(x**j / factorial(j + k) for j in range(24))
+    if real(x) > 700.0:  # what divides by it is 0
+        return 1e300
     value = np.expm1(x) / x
     for j in range(1, k):
         value = (value - 1 / factorial(j)) / x
@@ -275,6 +279,9 @@ def first_crossing(piece, interpolation, conditioning):
         reached = real(end) >= theta if right == h else gap(right) >= 0.0
         if reached:
             s = bisect(gap, left, right)
+            if conditioning.counts_several and piece.scheme.method in TABLEAUS:
+                above = [gap(x) >= 0.0 for x in np.linspace(left, right, 65)[1:]]
+                conditioning.several += int(np.abs(np.diff(above)).sum() + (not above[0]) > 1)
             slope = piece.slope(s)
             conditioning.slopes.append(slope)
             for _ in range(2):  # carries the imaginary parts into the root
