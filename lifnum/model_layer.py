@@ -5,7 +5,9 @@ import numpy as np
 from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, passes
+from lifnum.kernels.general.batch import batch_of
 from lifnum.kernels.general.lanes import LET_PASS_SO_FAR, N_FAULTS, SUPPRESSED_ONE
+from lifnum.kernels.general.order import order_spikes, room_for
 from lifnum.kernels.general.source import (
     HEADER,
     Source,
@@ -159,8 +161,8 @@ class ModelLayer:
         return one._replace(quiet=0, quiet_back=0) if analytical else one
 
     def _batch(self, inputs):
-        return passes.Batch(inputs.times, inputs.offsets, inputs.indices, self.weights, self._p,
-                            self._thresholds, self._starts)  # fmt: skip
+        neurons = self.weights, self._p, self._thresholds, self._starts
+        return batch_of(inputs, self.engine.n_grid, neurons)
 
     @property
     def weights(self):
@@ -194,14 +196,13 @@ class ModelLayer:
                 break
             self._capacity = min(2 * self._capacity, self.neuron.max_spikes)
         self._raise(faults, fault_times)
-        samples, neurons, _ = np.nonzero(np.arange(slots.shape[2]) < counts[:, :, None])
-        times = slots[np.arange(slots.shape[2]) < counts[:, :, None]]
-        order = np.lexsort((neurons, times, samples))
-        offsets = np.zeros(batch + 1, np.int64)
-        np.cumsum(counts.sum(axis=1), out=offsets[1:])
-        self.spikes = SpikeTrains._trusted(
-            times[order], neurons[order].astype(np.int32), offsets, n_post
-        )
+        by_sample, offsets = counts.sum(axis=1), np.zeros(batch + 1, np.int64)
+        np.cumsum(by_sample, out=offsets[1:])
+        n = offsets[-1]
+        times, indices, order = np.empty(n), np.empty(n, np.int32), np.empty(n, np.int64)
+        room = np.empty(room_for(by_sample.max(initial=0)), np.int64)
+        order_spikes(self.engine.duration, slots, counts, offsets, times, indices, order, room)
+        self.spikes = SpikeTrains._trusted(times, indices, offsets, n_post)
         self.n_capped = int((counts == self.neuron.max_spikes).sum())
         self.n_suppressed = int(faults[:, :, SUPPRESSED_ONE].sum())
         # crossings that were not resolved are counted only where those of the limit are all
@@ -248,11 +249,11 @@ class ModelLayer:
             d_w = np.zeros((n_chunks, n_pre, n_post))
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
-            batch_of = self._batch(inputs)
+            given = self._batch(inputs)
             sums = passes.Gradients(by_neuron, places, d_w, d_in, tallies)
-            e = self._adjoint(analytical, batch_of, results, sums)
+            e = self._adjoint(analytical, given, results, sums)
             sizes = self._n_rooms, self._n_pieces
-            passes.backward(e, sizes, analytical, batch_of, results, sums)
+            passes.backward(e, sizes, analytical, given, results, sums)
             most = int(tallies[:, 1].max(initial=0))
             if most <= self._n_pieces:
                 break

@@ -62,7 +62,8 @@ class Engine(NamedTuple):
     quiet_back: int
     walk_interval: int  # see `walk`, `adjoint` and `piggyback`
     interval_back: int
-    run: int  # see `passes`
+    tabulate: int  # see `passes`
+    run: int
     run_back: int
 
 
