@@ -60,6 +60,7 @@ class Engine(NamedTuple):
     jacobian_term: int
     quiet: int  # vectors of neurons over steps in which none may spike, and back; 0: none can
     quiet_back: int
+    leap: int  # vectors of neurons over spikes on a chord; 0: none can
     walk_interval: int  # see `walk`, `adjoint` and `piggyback`
     interval_back: int
     tabulate: int  # see `passes`

@@ -1,9 +1,33 @@
-"""The spikes of a model's layer in order of time, then neuron."""
+"""What a forward pass of a model's layer found: its spikes by time, then neuron, and how many."""
 
 from lifnum.compiler import inlined_kernel, kernel
+from lifnum.kernels.general.lanes import FAULT_KIND, LET_PASS_SO_FAR, SUPPRESSED_ONE
+from lifnum.kernels.general.walk import NO_ROOM
 from lifnum.kernels.order import inversions_are_few
 
+LACKING, FAULTY, CAPPED, SUPPRESSED, LET_PASS, MOST, N_NUMBERS = range(7)
+
 BUCKET = 4  # spikes of a bucket of equal length in time
+
+
+@kernel
+def count_all(counts, faults, max_spikes, offsets, numbers):
+    """Where each sample's spikes begin, and into `numbers`: neurons that lacked room, that have
+    faults, with all spikes that there may be, with spikes that the cap suppressed; crossings let
+    pass; the most spikes of a sample."""
+    numbers[:] = 0
+    for sample in range(len(counts)):
+        total = 0
+        for j in range(counts.shape[1]):
+            total += counts[sample, j]
+            kind = faults[sample, j, FAULT_KIND]
+            numbers[LACKING] += kind == NO_ROOM
+            numbers[FAULTY] += kind != 0
+            numbers[CAPPED] += counts[sample, j] == max_spikes
+            numbers[SUPPRESSED] += faults[sample, j, SUPPRESSED_ONE]
+            numbers[LET_PASS] += faults[sample, j, LET_PASS_SO_FAR]
+        offsets[sample + 1] = offsets[sample] + total
+        numbers[MOST] = max(numbers[MOST], total)
 
 
 @kernel

@@ -46,7 +46,7 @@ from lifnum.kernels.general.walk import (
 )
 from lifnum.kernels.vectors import LANES, add, load
 
-SEGMENT = 1024  # sub-intervals that the adjoint simulates anew at once
+SEGMENT = 2048  # sub-intervals that the adjoint simulates anew at once
 VECTORS = 8  # of a task of the forward pass: what its points cost is then little
 TASKS = 32  # of the adjoint: enough for any number of threads that one would use
 
@@ -80,8 +80,9 @@ def lanes_for(e, n_p, points, n_inputs, n_records):
     """A vector of neurons, to be filled."""
     return Lanes(
         np.empty((n_p, LANES)), np.empty((1, LANES)), np.empty((e.n, LANES)),
-        np.empty((e.n, LANES)), np.empty((n_inputs, LANES)), points.time, points.source,
-        points.tied, np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
+        np.empty((e.n, LANES)), np.empty((e.n + 1, LANES)), np.empty((n_inputs, LANES)),
+        points.time, points.source, points.tied,
+        np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
         np.empty((n_records, e.n, LANES)), np.empty(n_records + 1, np.int64),
         np.empty(n_records + 1, np.int64), np.zeros(N_WORDS, np.int64),
     )  # fmt: skip
@@ -114,8 +115,9 @@ def back_for(e, d_times, n_points, n_inputs, n_parts):
 @allocating_kernel
 def lanes_of(g, points, n_inputs):
     """A vector with the points and as many inputs of a sample."""
-    return Lanes(g.p, g.theta, g.state, g.end, g.drive[:n_inputs], points.time, points.source,
-                 points.tied, g.series, g.reach, g.states, g.flags, g.live, g.word)  # fmt: skip
+    return Lanes(g.p, g.theta, g.state, g.end, g.spike, g.drive[:n_inputs], points.time,
+                 points.source, points.tied, g.series, g.reach, g.states, g.flags, g.live,
+                 g.word)  # fmt: skip
 
 
 @allocating_kernel
@@ -171,7 +173,8 @@ def vector_examples(e):
     """Arguments like those of a model's `quiet` and `quiet_back`."""
     g, _ = vector_of(e)
     b = back_for.py_func(e, np.empty(0), 1, 1, 1)
-    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0)}
+    leap = g.p, g.theta, g.state, g.end, g.spike, 0.0, 0
+    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0), "leap": leap}
 
 
 @kernel
