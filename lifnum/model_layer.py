@@ -256,7 +256,7 @@ class ModelLayer:
         n_groups = -(-n_post // passes.LANES)
         n_chunks = passes.chunks(batch, n_groups)
         while True:
-            d_w = self._zeros_for(n_chunks)
+            d_w = self._sums_for(n_chunks)
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
             given = self._batch(inputs)
@@ -279,15 +279,13 @@ class ModelLayer:
         self.gradient_norm = float(np.sqrt(self._squares.sum()))
         return total.astype(self.dtype, copy=False), d_in.sum(axis=0) if input_gradient else None
 
-    def _zeros_for(self, n_chunks):
-        """The sums of the adjoint's chunks, in the memory of the one before where that is ours."""
+    def _sums_for(self, n_chunks):
+        """Room for the sums of the adjoint's chunks, that of the one before where it is ours."""
         shape = n_chunks, *self.shape
         if n_chunks == 1 and self.dtype == np.float64:  # it is what `backward` returns
-            return np.zeros(shape)
+            return np.empty(shape)
         if self._d_w is None or self._d_w.shape != shape:
-            self._d_w = np.zeros(shape)
-        else:
-            self._d_w.fill(0.0)
+            self._d_w = np.empty(shape)
         return self._d_w
 
     def state(self, times, variable=None):

@@ -68,22 +68,52 @@ def n_vectors(n_post):
 
 
 @kernel
-def fill(w, indices, batch, low, g, s, start):
-    """Fill a vector with the neurons from low on, those of the padding as the last one, and with
-    its inputs' weights; start (LANES, n)."""
-    n_post = w.shape[1]
+def set_up(batch, low, g, s, start):
+    """A vector of the neurons from low on, those of padding as the last one; start (LANES, n)."""
     for lane in range(LANES):
-        j = min(low + lane, n_post - 1)
+        j = min(low + lane, len(batch.thresholds) - 1)
         g.theta[0, lane] = batch.thresholds[j]
         for i in range(len(g.p)):
             g.p[i, lane] = s.p[lane, i] = batch.p[j, i]
         for i in range(start.shape[1]):
             start[lane, i] = batch.starts[j, i]
-    if low + LANES <= n_post:
+
+
+@allocating_kernel
+def columns_of(w, low, n_inputs):
+    """The weights (n_pre, LANES) of the neurons from low on without gaps; none for few inputs."""
+    n_pre, n_post = w.shape
+    block = np.zeros((n_pre if n_inputs > 2 * n_pre else 0, LANES), w.dtype)
+    for row in range(len(block)):
+        for lane in range(min(LANES, n_post - low)):
+            block[row, lane] = w[row, low + lane]
+    return block
+
+
+@kernel
+def fill(w, columns, low, indices, drive):
+    """The weights of a vector's inputs; columns: of `columns_of`."""
+    n_post = w.shape[1]
+    if len(columns) > 0:
         for k in range(len(indices)):
-            store(g.drive, k, 0, converted(load(w, indices[k], low), 0.0))
-        return
-    for k in range(len(indices)):
-        for lane in range(LANES):
-            column = low + lane
-            g.drive[k, lane] = w[indices[k], column] if column < n_post else 0.0
+            store(drive, k, 0, converted(load(columns, indices[k], 0), 0.0))
+    elif low + LANES <= n_post:
+        for k in range(len(indices)):
+            store(drive, k, 0, converted(load(w, indices[k], low), 0.0))
+    else:
+        for k in range(len(indices)):
+            for lane in range(LANES):
+                column = low + lane
+                drive[k, lane] = w[indices[k], column] if column < n_post else 0.0
+
+
+@kernel
+def part_of(batch, chunk, n_chunks):
+    """(first sample, behind the last, most sub-intervals, most inputs) of a chunk of samples."""
+    n_samples = len(batch.places)
+    low, high = chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks
+    most = most_inputs = 0
+    for sample in range(low, high):
+        most = max(most, batch.n_points[sample] - 1)
+        most_inputs = max(most_inputs, batch.offsets[sample + 1] - batch.offsets[sample])
+    return low, high, most, most_inputs

@@ -7,7 +7,7 @@ from lifnum.kernels.order import inversions_are_few
 
 LACKING, FAULTY, CAPPED, SUPPRESSED, LET_PASS, MOST, N_NUMBERS = range(7)
 
-BUCKET = 4  # spikes of a bucket of equal length in time
+BUCKETS = 2  # of equal length in time, for a spike: few then stand behind a later one
 
 
 @kernel
@@ -46,14 +46,14 @@ def order_spikes(duration, slots, counts, offsets, times, indices, order, room):
 
 def room_for(most):
     """How many int64 the scratch has for so many spikes of a sample."""
-    return most // BUCKET + 2
+    return BUCKETS * most + 2
 
 
 @kernel
 def _into_buckets(duration, slots, counts, first, part, ends):
     """All spikes of a sample by time into buckets, in each as they come; the first is `first`."""
     times, indices, order = part
-    n_buckets = len(times) // BUCKET + 1
+    n_buckets = BUCKETS * len(times) + 1
     scale = min(n_buckets / duration, 1e308)
     ends[: n_buckets + 1] = 0
     for j in range(len(counts)):

@@ -1,7 +1,7 @@
 """The passes of a model's layer over a batch: forward, adjoint, and the state at given times.
 
-Work is cut into samples, vectors of LANES neurons and, in the adjoint, chunks of samples, whose
-numbers depend on the problem's size alone: results do not depend on the number of threads.
+Work is cut into vectors of LANES neurons and chunks of samples, whose numbers depend on the
+problem's size alone: results do not depend on the number of threads.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,16 @@ from numba import prange
 
 from lifnum.compiler import address_of, allocating_kernel, call, kernel, parallel_kernel
 from lifnum.kernels.general.adjoint import interval_back
-from lifnum.kernels.general.batch import fill, n_intervals, n_vectors, points_of, tabulate
+from lifnum.kernels.general.batch import (
+    columns_of,
+    fill,
+    n_intervals,
+    n_vectors,
+    part_of,
+    points_of,
+    set_up,
+    tabulate,
+)
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
 from lifnum.kernels.general.lanes import (
@@ -47,8 +56,8 @@ from lifnum.kernels.general.walk import (
 from lifnum.kernels.vectors import LANES, add, load
 
 SEGMENT = 2048  # sub-intervals that the adjoint simulates anew at once
-VECTORS = 8  # of a task of the forward pass: what its points cost is then little
 TASKS = 32  # of the adjoint: enough for any number of threads that one would use
+FORWARD_TASKS = 128  # more: these have no gradient each
 
 
 class Results(NamedTuple):
@@ -65,7 +74,7 @@ class Gradients(NamedTuple):
 
     d_times: np.ndarray  # by the spikes' times, ordered by (sample, neuron, time)
     places: np.ndarray  # int64 (batch * n_post + 1,): where each neuron's begin there
-    d_w: np.ndarray  # (chunks, n_pre, n_post)
+    d_w: np.ndarray  # (chunks, n_pre, n_post), of any content before
     d_in: np.ndarray  # (groups, inputs); no rows: nobody asks
     tallies: np.ndarray  # int64 (tasks, 3): without gradient, pieces without room, other spikes
 
@@ -73,6 +82,12 @@ class Gradients(NamedTuple):
 def chunks(batch, n_groups):
     """How many chunks of samples the adjoint cuts a batch into."""
     return max(1, min(batch, TASKS // n_groups))
+
+
+@kernel
+def forward_chunks(batch, n_groups):
+    """As `chunks`, of the forward pass."""
+    return max(1, min(batch, FORWARD_TASKS // n_groups))
 
 
 @allocating_kernel
@@ -190,18 +205,18 @@ def report(results, sample, low, s):
 
 
 @kernel
-def collect(batch, results, gradients, g, s, back, place):
-    """Add the adjoint of a vector to the gradients, and whether it had other spikes than before.
+def collect(batch, results, gradients, d_w, g, s, back, place):
+    """Add the adjoint of a vector to d_w (n_pre, LANES) and to the gradients, and whether it had
+    other spikes than before.
 
-    place: (sample, its vector, its chunk, the task).
+    place: (sample, its vector, the task).
     """
-    sample, group, chunk, turn = place
+    sample, group, turn = place
     low, first = group * LANES, batch.offsets[sample]
-    n_here = min(LANES, results.counts.shape[1] - low)
     tally = gradients.tallies[turn]
     tally[0] += back.tally[0]
     tally[1] = max(tally[1], back.tally[1])
-    for lane in range(n_here):
+    for lane in range(min(LANES, results.counts.shape[1] - low)):
         for q in range(s.wanted[lane]):
             if s.spikes[lane, q] != results.spikes[sample, low + lane, q]:
                 tally[2] = 1
@@ -210,12 +225,7 @@ def collect(batch, results, gradients, g, s, back, place):
         if source >= 0:
             if len(gradients.d_in) > 0:
                 gradients.d_in[group, first + source] += back.d_points[k]
-            row = batch.indices[first + source]
-            if n_here == LANES:
-                add(gradients.d_w[chunk], row, low, load(back.d_drive, source, 0))
-            else:
-                for lane in range(n_here):
-                    gradients.d_w[chunk, row, low + lane] += back.d_drive[source, lane]
+            add(d_w, batch.indices[first + source], 0, load(back.d_drive, source, 0))
 
 
 @kernel
@@ -240,23 +250,25 @@ def want(results, gradients, sample, low, s, back):
 
 @allocating_kernel
 def forward_task(e, n_rooms, batch, results, turn):
-    """VECTORS vectors of neurons in one sample."""
-    n_post, capacity = results.spikes.shape[1:]
-    n_tasks = (n_vectors(n_post) + VECTORS - 1) // VECTORS
-    sample, first = turn // n_tasks, turn % n_tasks * VECTORS
-    a, b = batch.offsets[sample], batch.offsets[sample + 1]
-    points = points_of(batch, sample)
-    n_p = batch.p.shape[1]
-    g = lanes_for(e, n_p, points, b - a, 0)
+    """One vector of neurons in a chunk of samples."""
+    n_samples, n_post, capacity = results.spikes.shape
+    n_chunks, n_p = forward_chunks(n_samples, n_vectors(n_post)), batch.p.shape[1]
+    neuron, chunk = turn // n_chunks * LANES, turn % n_chunks
+    low, high, _, most_inputs = part_of(batch, chunk, n_chunks)
     s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
+    whole = lanes_for(e, n_p, points_of(batch, 0), most_inputs, 0)
     start = np.empty((LANES, e.n))
-    for vector in range(first, min(first + VECTORS, n_vectors(n_post))):
-        low = vector * LANES
-        fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
-        want_all(e, n_post - low, s)
+    set_up(batch, neuron, whole, s, start)
+    columns = columns_of(batch.w, neuron, batch.offsets[high] - batch.offsets[low])
+    for sample in range(low, high):
+        a, b = batch.offsets[sample], batch.offsets[sample + 1]
+        points = points_of(batch, sample)
+        g = lanes_of(whole, points, b - a)
+        fill(batch.w, columns, neuron, batch.indices[a:b], g.drive)
+        want_all(e, n_post - neuron, s)
         start_lanes(e, g, s, start)
         walk_lanes(e, g, s, 0, n_intervals(points))
-        report(results, sample, low, s)
+        report(results, sample, neuron, s)
     return 0
 
 
@@ -265,7 +277,7 @@ def forward(e, n_rooms, batch, results):
     """Simulate a batch; n_rooms: rows of scratch."""
     n_samples, n_post = results.counts.shape
     call(e.tabulate, (e, batch))
-    for turn in prange(n_samples * ((n_vectors(n_post) + VECTORS - 1) // VECTORS)):
+    for turn in prange(n_vectors(n_post) * forward_chunks(n_samples, n_vectors(n_post))):
         call(e.run, (e, n_rooms, batch, results, np.int64(turn)))
 
 
@@ -273,31 +285,32 @@ def forward(e, n_rooms, batch, results):
 def backward_task(e, sizes, analytical, batch, results, gradients, turn):
     """One vector of neurons in a chunk of samples."""
     n_rooms, n_pieces = sizes
-    n_samples, n_post, capacity = results.spikes.shape
-    n_chunks, n_p = gradients.d_w.shape[0], batch.p.shape[1]
+    n_chunks, n_p, capacity = gradients.d_w.shape[0], batch.p.shape[1], results.spikes.shape[2]
     group, chunk = turn // n_chunks, turn % n_chunks
-    low, high = chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks
-    most = most_inputs = 0
-    for sample in range(low, high):
-        most = max(most, batch.n_points[sample] - 1)
-        most_inputs = max(most_inputs, batch.offsets[sample + 1] - batch.offsets[sample])
-    timed = len(gradients.d_in) > 0
+    low, high, most, most_inputs = part_of(batch, chunk, n_chunks)
+    timed, neuron = len(gradients.d_in) > 0, group * LANES
     s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
     whole = lanes_for(e, n_p, points_of(batch, 0), most_inputs, min(SEGMENT, most))
     whole_back = back_for(e, gradients.d_times, most + 1 if timed else 0, most_inputs,
                           MOST_PARTS if analytical else 0)  # fmt: skip
     checkpoints = checkpoints_for(e, most // SEGMENT + 1)
     start = np.empty((LANES, e.n))
+    set_up(batch, neuron, whole, s, start)
+    columns = columns_of(batch.w, neuron, batch.offsets[high] - batch.offsets[low])
+    d_w = np.zeros((len(batch.w), LANES))
     for sample in range(low, high):
         a, b = batch.offsets[sample], batch.offsets[sample + 1]
         points = points_of(batch, sample)
         n = n_intervals(points)
         g, back = lanes_of(whole, points, b - a), back_of(whole_back, n + 1 if timed else 0, b - a)
-        fill(batch.w, batch.indices[a:b], batch, group * LANES, g, s, start)
-        want(results, gradients, sample, group * LANES, s, back)
+        fill(batch.w, columns, neuron, batch.indices[a:b], g.drive)
+        want(results, gradients, sample, neuron, s, back)
         start_lanes(e, g, s, start)
         adjoint_lanes(e, g, s, back, checkpoints, n)
-        collect(batch, results, gradients, g, s, back, (sample, group, chunk, turn))
+        collect(batch, results, gradients, d_w, g, s, back, (sample, group, turn))
+    for row in range(len(d_w)):
+        for lane in range(min(LANES, batch.w.shape[1] - neuron)):
+            gradients.d_w[chunk, row, neuron + lane] = d_w[row, lane]
     return 0
 
 
