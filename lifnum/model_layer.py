@@ -155,7 +155,8 @@ class ModelLayer:
     def _adjoint(self, analytical, *arguments):
         """The engine of an adjoint: the analytical one walks every neuron alone."""
         self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
-        self._need_alone(("pull",))
+        dense = self.engine.interpolation == engine.DENSE
+        self._need_alone(("moves", "pull") if dense else ("moves",))
         if analytical not in self._adjoints:
             self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
         if not analytical:

@@ -57,6 +57,12 @@ def points_of(batch, sample):
     return Points(batch.time[low:high], batch.source[low:high], batch.tied[low:high])
 
 
+@allocating_kernel
+def no_points(batch):
+    """As `points_of`, of no sample."""
+    return Points(batch.time[:0], batch.source[:0], batch.tied[:0])
+
+
 @kernel
 def n_intervals(points):
     return len(points.time) - 1

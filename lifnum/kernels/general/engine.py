@@ -14,7 +14,7 @@ MAX_CUTS = 40
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- RESULT, RISE, TAIL) = range(16)  # fmt: skip
+ RESULT, RISE, PULLED, TAIL) = range(17)  # fmt: skip
 
 # entries of row RESULT of an adjoint: by the interval's start and end, and by the hold's end
 BY_START, BY_END, BY_HOLD = range(3)
@@ -49,6 +49,7 @@ class Engine(NamedTuple):
     flow: int  # of stages: the whole step, and its derivatives
     rate: int
     pull: int
+    moves: int  # all three
     root: int  # where it reaches the threshold, from a guess
     field: int
     field_transpose: int

@@ -16,6 +16,7 @@ from lifnum.kernels.general.batch import (
     fill,
     n_intervals,
     n_vectors,
+    no_points,
     part_of,
     points_of,
     set_up,
@@ -256,7 +257,7 @@ def forward_task(e, n_rooms, batch, results, turn):
     neuron, chunk = turn // n_chunks * LANES, turn % n_chunks
     low, high, _, most_inputs = part_of(batch, chunk, n_chunks)
     s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
-    whole = lanes_for(e, n_p, points_of(batch, 0), most_inputs, 0)
+    whole = lanes_for(e, n_p, no_points(batch), most_inputs, 0)
     start = np.empty((LANES, e.n))
     set_up(batch, neuron, whole, s, start)
     columns = columns_of(batch.w, neuron, batch.offsets[high] - batch.offsets[low])
@@ -290,7 +291,7 @@ def backward_task(e, sizes, analytical, batch, results, gradients, turn):
     low, high, most, most_inputs = part_of(batch, chunk, n_chunks)
     timed, neuron = len(gradients.d_in) > 0, group * LANES
     s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
-    whole = lanes_for(e, n_p, points_of(batch, 0), most_inputs, min(SEGMENT, most))
+    whole = lanes_for(e, n_p, no_points(batch), most_inputs, min(SEGMENT, most))
     whole_back = back_for(e, gradients.d_times, most + 1 if timed else 0, most_inputs,
                           MOST_PARTS if analytical else 0)  # fmt: skip
     checkpoints = checkpoints_for(e, most // SEGMENT + 1)
