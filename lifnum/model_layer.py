@@ -4,8 +4,9 @@ import numpy as np
 
 from lifnum.compiler import address_of
 from lifnum.errors import SimulationError
-from lifnum.kernels.general import engine, passes
-from lifnum.kernels.general.lanes import LET_PASS_SO_FAR, N_FAULTS, SUPPRESSED_ONE
+from lifnum.kernels.general import engine, order, passes
+from lifnum.kernels.general.batch import batch_of
+from lifnum.kernels.general.lanes import N_FAULTS
 from lifnum.kernels.general.source import (
     HEADER,
     Source,
@@ -14,7 +15,7 @@ from lifnum.kernels.general.source import (
     module_of,
     vectors,
 )
-from lifnum.kernels.general.walk import NO_ROOM, NOT_FINITE, RESET_ABOVE
+from lifnum.kernels.general.walk import NOT_FINITE, RESET_ABOVE
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS, OVERSHOOTS
 from lifnum.methods.runge_kutta import TABLEAUS, coefficients
@@ -123,9 +124,13 @@ class ModelLayer:
         self._vectors = vectors(source, model, self.engine)
         self._need_alone(("flow", "rate", "root"))
         self._vectorise("quiet")
+        chords = scheme.interpolation == "linear" and scheme.spikes_per_step is None
+        if chords and model.reset and source.gate < 0 and family is not engine.Series:
+            self._vectorise("leap")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
-        self._run, self._adjoints = None, {}
+        self._run, self._results, self._adjoints = None, None, {}
+        self._d_w = self._squares = None  # of the adjoint before
 
     def _need(self, names):
         """Compile functions of the model that the engine does not have yet."""
@@ -150,17 +155,18 @@ class ModelLayer:
     def _adjoint(self, analytical, *arguments):
         """The engine of an adjoint: the analytical one walks every neuron alone."""
         self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
-        self._need_alone(("pull",))
+        dense = self.engine.interpolation == engine.DENSE
+        self._need_alone(("moves", "pull") if dense else ("moves",))
         if analytical not in self._adjoints:
             self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
         if not analytical:
             self._vectorise("quiet_back")
         one = self.engine._replace(**self._adjoints[analytical])
-        return one._replace(quiet=0, quiet_back=0) if analytical else one
+        return one._replace(quiet=0, quiet_back=0, leap=0) if analytical else one
 
     def _batch(self, inputs):
-        return passes.Batch(inputs.times, inputs.offsets, inputs.indices, self.weights, self._p,
-                            self._thresholds, self._starts)  # fmt: skip
+        neurons = self.weights, self._p, self._thresholds, self._starts
+        return batch_of(inputs, self.engine.n_grid, neurons)
 
     @property
     def weights(self):
@@ -172,7 +178,7 @@ class ModelLayer:
 
     def forget(self):
         """There is no last forward pass any more."""
-        self.spikes = self._run = None
+        self.spikes = self._run = self._results = None
 
     def forward(self, inputs, keep_pieces=False, keep_states=False, count_peaks=False):
         """Simulate the layer on `inputs` (SpikeTrains) and set and return ``spikes``.
@@ -180,41 +186,47 @@ class ModelLayer:
         The adjoint simulates anew: nothing more is kept, whatever is asked for.
         """
         batch, n_post = len(inputs), self.shape[1]
-        counts = np.zeros((batch, n_post), np.int64)
-        faults = np.zeros((batch, n_post, N_FAULTS), np.int64)
-        fault_times = np.zeros((batch, n_post))
+        offsets, numbers = np.zeros(batch + 1, np.int64), np.empty(order.N_NUMBERS, np.int64)
         while True:
-            slots = np.empty((batch, n_post, self._capacity))
-            results = passes.Results(slots, counts, faults, fault_times)
+            results = self._results_for(batch)
             if self.engine.run == 0:
                 found = passes.units(self.engine, self._batch(inputs), results)
                 self.engine = self.engine._replace(**found)
             passes.forward(self.engine, self._n_rooms, self._batch(inputs), results)
-            if not (faults[:, :, 0] == NO_ROOM).any():
+            order.count_all(
+                results.counts, results.faults, self.neuron.max_spikes, offsets, numbers
+            )
+            if numbers[order.LACKING] == 0:
                 break
             self._capacity = min(2 * self._capacity, self.neuron.max_spikes)
-        self._raise(faults, fault_times)
-        samples, neurons, _ = np.nonzero(np.arange(slots.shape[2]) < counts[:, :, None])
-        times = slots[np.arange(slots.shape[2]) < counts[:, :, None]]
-        order = np.lexsort((neurons, times, samples))
-        offsets = np.zeros(batch + 1, np.int64)
-        np.cumsum(counts.sum(axis=1), out=offsets[1:])
-        self.spikes = SpikeTrains._trusted(
-            times[order], neurons[order].astype(np.int32), offsets, n_post
-        )
-        self.n_capped = int((counts == self.neuron.max_spikes).sum())
-        self.n_suppressed = int(faults[:, :, SUPPRESSED_ONE].sum())
+        if numbers[order.FAULTY] > 0:
+            self._raise(results.faults, results.fault_times)
+        n = offsets[-1]
+        times, indices, places = np.empty(n), np.empty(n, np.int32), np.empty(n, np.int64)
+        room = np.empty(order.room_for(numbers[order.MOST]), np.int64)
+        order.order_spikes(self.engine.duration, results.spikes, results.counts, offsets, times,
+                           indices, places, room)  # fmt: skip
+        self.spikes = SpikeTrains._trusted(times, indices, offsets, n_post)
+        self.n_capped, self.n_suppressed = map(int, numbers[[order.CAPPED, order.SUPPRESSED]])
         # crossings that were not resolved are counted only where those of the limit are all
         dense = self.engine.interpolation == engine.DENSE
-        self.n_unresolved = int(faults[:, :, LET_PASS_SO_FAR].sum()) if dense else None
+        self.n_unresolved = int(numbers[order.LET_PASS]) if dense else None
         self.n_steps = int((inputs.times < self.engine.duration).sum()) + batch * self.engine.n_grid
-        self._run = inputs, results, order
+        self._run = inputs, results, places
         return self.spikes
+
+    def _results_for(self, batch):
+        """`passes.Results`, those of the pass before where they fit: new memory costs time."""
+        shape = batch, self.shape[1]
+        if self._results is None or self._results.spikes.shape != (*shape, self._capacity):
+            self._results = passes.Results(
+                np.empty((*shape, self._capacity)), np.empty(shape, np.int64),
+                np.empty((*shape, N_FAULTS), np.int64), np.empty(shape),
+            )  # fmt: skip
+        return self._results
 
     def _raise(self, faults, fault_times):
         bad = np.argwhere(faults[:, :, 0] != 0)
-        if not len(bad):
-            return
         sample, neuron = bad[0]
         kind, variable = faults[sample, neuron, :2]
         where = f"sample {sample}, neuron {neuron}"
@@ -235,24 +247,24 @@ class ModelLayer:
     def backward(self, d_times, gradient, input_gradient):
         """(dL/dweights, dL/d input times or None) from dL/dt of the last forward pass's spikes."""
         analytical = gradient == "piggyback"
-        inputs, results, order = self._run
+        inputs, results, order_of = self._run
         counts = results.counts
-        batch, (n_pre, n_post) = len(inputs), self.shape
-        by_neuron = np.empty(len(order))
-        by_neuron[order] = d_times
+        batch, n_post = len(inputs), self.shape[1]
+        by_neuron = np.empty(len(order_of))
+        by_neuron[order_of] = d_times
         places = np.zeros(counts.size + 1, np.int64)
         np.cumsum(counts.ravel(), out=places[1:])
         n_groups = -(-n_post // passes.LANES)
         n_chunks = passes.chunks(batch, n_groups)
         while True:
-            d_w = np.zeros((n_chunks, n_pre, n_post))
+            d_w = self._sums_for(n_chunks)
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
-            batch_of = self._batch(inputs)
+            given = self._batch(inputs)
             sums = passes.Gradients(by_neuron, places, d_w, d_in, tallies)
-            e = self._adjoint(analytical, batch_of, results, sums)
+            e = self._adjoint(analytical, given, results, sums)
             sizes = self._n_rooms, self._n_pieces
-            passes.backward(e, sizes, analytical, batch_of, results, sums)
+            passes.backward(e, sizes, analytical, given, results, sums)
             most = int(tallies[:, 1].max(initial=0))
             if most <= self._n_pieces:
                 break
@@ -264,8 +276,18 @@ class ModelLayer:
             )
         self.n_without_gradient = int(tallies[:, 0].sum())
         total = d_w.sum(axis=0) if n_chunks > 1 else d_w[0]
-        self.gradient_norm = float(np.sqrt(np.square(total).sum()))
+        self._squares = np.square(total, out=self._squares)
+        self.gradient_norm = float(np.sqrt(self._squares.sum()))
         return total.astype(self.dtype, copy=False), d_in.sum(axis=0) if input_gradient else None
+
+    def _sums_for(self, n_chunks):
+        """Room for the sums of the adjoint's chunks, that of the one before where it is ours."""
+        shape = n_chunks, *self.shape
+        if n_chunks == 1 and self.dtype == np.float64:  # it is what `backward` returns
+            return np.empty(shape)
+        if self._d_w is None or self._d_w.shape != shape:
+            self._d_w = np.empty(shape)
+        return self._d_w
 
     def state(self, times, variable=None):
         """A variable of the state, by default that of the threshold: (batch, n_post, times).

@@ -60,7 +60,7 @@ def collect_sample(duration, spikes, counts, offset, times, indices, room):
         q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
         times[k], indices[k] = q.time, q.neuron
     # insertion finishes it; should times be too clustered for buckets, wider gaps come first
-    gap = 1 if _inversions_are_few(times) else n // 2
+    gap = 1 if inversions_are_few(times) else n // 2
     while gap > 0:
         for k in range(gap, n):
             time, index, origin = times[k], indices[k], source[k]
@@ -111,7 +111,7 @@ def _later(times, indices, source, k, time, index, origin):
 
 
 @kernel
-def _inversions_are_few(times):
+def inversions_are_few(times):
     """Whether no spike stands behind one that is later, further back than insertion can afford."""
     latest = 0
     for k in range(1, len(times)):

@@ -12,12 +12,13 @@ from lifnum.kernels.general.engine import (
     DENSE,
     END,
     LAM,
+    PULLED,
     RATE_AT,
     RESULT,
     UNIT,
     Step,
 )
-from lifnum.kernels.general.flow import prepare, pull, rate, state_at
+from lifnum.kernels.general.flow import moves, prepare, pull, rate, state_at
 from lifnum.kernels.general.walk import FIRED, HELD, RELEASED, SPIKED, copy, hold
 
 
@@ -55,11 +56,11 @@ def spike_back(e, c, k, pieces, tau, tally):
         pull(e, c, y, step, lam, lam)
         return 0.0, tau
     s_h, d = chord_pull(e, c, y, step, room[UNIT])
-    rate(e, c, y, step, room[RATE_AT])
+    moves(e, c, y, step, lam, room[END], room[RATE_AT], room[PULLED])
     sigma = tau
     for i in range(e.n):
         sigma += lam[i] * room[RATE_AT, i]
-    pull(e, c, y, step, lam, lam)
+    copy(e, room, PULLED, LAM)
     if not d > 0.0:
         tally[0] += 1
         return 0.0, tau
@@ -124,11 +125,11 @@ def interval_back(e, c, pieces, d_times, parts, tally, first, last):
             hold(e, c, pieces.kind[k] in (HELD, RELEASED))
             step = Step(h, h, np.int64(pieces.order[k]))
             prepare(e, c, y, step)
-            rate(e, c, y, step, room[RATE_AT])
+            moves(e, c, y, step, room[LAM], room[END], room[RATE_AT], room[PULLED])
             f = 0.0
             for i in range(e.n):
                 f += room[LAM, i] * room[RATE_AT, i]
-            pull(e, c, y, step, room[LAM], room[LAM])
+            copy(e, room, PULLED, LAM)
             part = 0.5 ** pieces.cuts[k]
             total = alpha + f
             if pieces.kind[k] == RELEASED:

@@ -21,7 +21,7 @@ from lifnum.kernels.general.engine import (
     Stages,
     Step,
 )
-from lifnum.kernels.general.flow import pull, rate, state_at
+from lifnum.kernels.general.flow import moves, state_at
 from lifnum.kernels.lif.crossing import first_root_polynomial
 from lifnum.methods.exponential import exponential_flow, exponential_root
 from lifnum.methods.runge_kutta import stages_flow, stages_rate
@@ -217,21 +217,18 @@ arrive = by_class({Stages: _stages_arrive, Series: state_at, Exponential: state_
 def chord_pull(e, c, y, step, out):
     """Derivatives of a chord's crossing s by y (into out) and by h; returns (d s / d h, d).
 
-    d is the rise of the chord; where it is not positive nothing is written.
+    d is the rise of the chord; where it is not positive they mean nothing.
     """
     v, h, room = e.v, step.h, c.room
-    end = Step(h, h, step.order)
-    state_at(e, c, y, end, room[END])
+    for i in range(e.n):
+        room[ROW, i] = 0.0
+    room[ROW, v] = 1.0
+    moves(e, c, y, Step(h, h, step.order), room[ROW], room[END], room[RATE_AT], out)
     d = room[END, v] - y[v]
     if not d > 0.0:
         return 0.0, d
     x = (c.theta - y[v]) / d
     for i in range(e.n):
-        room[ROW, i] = 0.0
-    room[ROW, v] = 1.0
-    pull(e, c, y, end, room[ROW], out)
-    for i in range(e.n):
         out[i] *= -h * x / d
     out[v] += h * x / d - h / d
-    rate(e, c, y, end, room[RATE_AT])
     return x - (h * x / d) * room[RATE_AT, v], d

@@ -14,7 +14,7 @@ MAX_CUTS = 40
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- RESULT, RISE, TAIL) = range(16)  # fmt: skip
+ RESULT, RISE, PULLED, TAIL) = range(17)  # fmt: skip
 
 # entries of row RESULT of an adjoint: by the interval's start and end, and by the hold's end
 BY_START, BY_END, BY_HOLD = range(3)
@@ -49,6 +49,7 @@ class Engine(NamedTuple):
     flow: int  # of stages: the whole step, and its derivatives
     rate: int
     pull: int
+    moves: int  # all three
     root: int  # where it reaches the threshold, from a guess
     field: int
     field_transpose: int
@@ -60,9 +61,11 @@ class Engine(NamedTuple):
     jacobian_term: int
     quiet: int  # vectors of neurons over steps in which none may spike, and back; 0: none can
     quiet_back: int
+    leap: int  # vectors of neurons over spikes on a chord; 0: none can
     walk_interval: int  # see `walk`, `adjoint` and `piggyback`
     interval_back: int
-    run: int  # see `passes`
+    tabulate: int  # see `passes`
+    run: int
     run_back: int
 
 

@@ -16,6 +16,7 @@ from lifnum.kernels.general.walk import (
 )
 from lifnum.kernels.general.walk import (
     COUNT,
+    ENDED,
     FAULT,
     FAULT_TIME,
     HELD,
@@ -24,6 +25,7 @@ from lifnum.kernels.general.walk import (
     LET_PASS,
     PIECES,
     RELEASED,
+    SPIKED,
     SUPPRESSED,
     USED,
     VARIABLE,
@@ -54,6 +56,7 @@ class Lanes(NamedTuple):
     theta: np.ndarray  # (1, LANES)
     state: np.ndarray  # (n, LANES)
     end: np.ndarray  # (n, LANES) after the sub-interval in which some walk alone
+    spike: np.ndarray  # (n + 1, LANES): the state after a spike of `leap`, and when that is
     drive: np.ndarray  # (inputs, LANES): weights
     time: np.ndarray
     source: np.ndarray
@@ -219,6 +222,42 @@ def walk_alone(e, g, s, k, lane):
 
 
 @kernel
+def note_leap(e, g, s, k, lane):
+    """The pieces of a walk alone that `leap` has taken: up to the spike, and from there on."""
+    walk, piece = s.count[WALKS], s.count[PIECES]
+    s.first[walk], s.first[walk + 1] = piece, piece + 2
+    s.count[WALKS], s.count[PIECES] = walk + 1, piece + 2
+    if piece + 2 > len(s.kind):
+        return
+    when = g.spike[e.n, lane]
+    rest = (g.time[k + 1] - g.time[k]) - when
+    for i in range(e.n):
+        s.states[piece, i], s.states[piece + 1, i] = g.state[i, lane], g.spike[i, lane]
+    s.length[piece, 0], s.length[piece, 1] = g.time[k + 1] - g.time[k], when
+    s.length[piece + 1, 0] = s.length[piece + 1, 1] = rest
+    s.kind[piece], s.kind[piece + 1] = SPIKED, ENDED
+    s.spike[piece], s.spike[piece + 1] = s.counts[lane] - 1, -1
+    for which in range(piece, piece + 2):
+        s.order[which] = s.cuts[which] = 0
+
+
+@kernel
+def land(e, g, s, k, lane):
+    """The spike of a lane that `leap` has taken over sub-interval k; False: it may have none."""
+    n = s.counts[lane]
+    if n >= min(e.max_spikes, s.spikes.shape[1]):
+        return False
+    s.spikes[lane, n] = min(g.time[k] + g.spike[e.n, lane], e.duration)
+    s.counts[lane] = n + 1
+    g.word[ARMED] |= 1 << lane
+    if len(s.kind) > 0:
+        note_leap(e, g, s, k, lane)
+    if s.counts[lane] >= s.wanted[lane]:
+        g.word[LIVE] &= ~(1 << lane)
+    return True
+
+
+@kernel
 def walk_lanes(e, g, s, first, last):
     """Walk over the sub-intervals first .. last - 1; returns the one at which it stops.
 
@@ -232,10 +271,14 @@ def walk_lanes(e, g, s, first, last):
                 break
         else:
             enter(e, g, k)
-        flags = g.word[FLAGGED]
+        flags, leaps = g.word[FLAGGED], 0
+        if e.leap != 0:
+            length = g.time[k + 1] - g.time[k]
+            leaps = call(e.leap, (g.p, g.theta, g.state, g.end, g.spike, length, flags))
         for lane in range(LANES):
             if (flags >> lane) & 1 != 0:
-                walk_alone(e, g, s, k, lane)
+                if (leaps >> lane) & 1 == 0 or not land(e, g, s, k, lane):
+                    walk_alone(e, g, s, k, lane)
         for i in range(e.n):
             for lane in range(LANES):
                 g.state[i, lane] = g.end[i, lane]
@@ -349,8 +392,8 @@ def restore(e, g, s, checkpoints, segment, first):
 @kernel
 def unrecorded(g, s):
     """The same vector, without records."""
-    none = Lanes(g.p, g.theta, g.state, g.end, g.drive, g.time, g.source, g.tied, g.series, g.reach,
-                 g.states[:0], g.flags, g.live, g.word)  # fmt: skip
+    none = Lanes(g.p, g.theta, g.state, g.end, g.spike, g.drive, g.time, g.source, g.tied,
+                 g.series, g.reach, g.states[:0], g.flags, g.live, g.word)  # fmt: skip
     alone = Alone(s.p, s.room, s.r, s.reach, s.count, s.when, s.spikes, s.counts, s.wanted,
                   s.faults, s.fault_times, s.used, s.until, s.first, s.states, s.length, s.order,
                   s.cuts, s.kind[:0], s.spike)  # fmt: skip

@@ -1,7 +1,7 @@
 """The passes of a model's layer over a batch: forward, adjoint, and the state at given times.
 
-Work is cut into samples, vectors of LANES neurons and, in the adjoint, chunks of samples, whose
-numbers depend on the problem's size alone: results do not depend on the number of threads.
+Work is cut into vectors of LANES neurons and chunks of samples, whose numbers depend on the
+problem's size alone: results do not depend on the number of threads.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,17 @@ from numba import prange
 
 from lifnum.compiler import address_of, allocating_kernel, call, kernel, parallel_kernel
 from lifnum.kernels.general.adjoint import interval_back
+from lifnum.kernels.general.batch import (
+    columns_of,
+    fill,
+    n_intervals,
+    n_vectors,
+    no_points,
+    part_of,
+    points_of,
+    set_up,
+    tabulate,
+)
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
 from lifnum.kernels.general.lanes import (
@@ -41,26 +52,13 @@ from lifnum.kernels.general.walk import (
     Points,
     Track,
     hold,
-    merge,
     walk_interval,
 )
-from lifnum.kernels.vectors import LANES
+from lifnum.kernels.vectors import LANES, add, load
 
-SEGMENT = 1024  # sub-intervals that the adjoint simulates anew at once
-VECTORS = 8  # of a task of the forward pass: what its points cost is then little
+SEGMENT = 2048  # sub-intervals that the adjoint simulates anew at once
 TASKS = 32  # of the adjoint: enough for any number of threads that one would use
-
-
-class Batch(NamedTuple):
-    """A layer's neurons, and the samples that act on them."""
-
-    times: np.ndarray
-    offsets: np.ndarray
-    indices: np.ndarray
-    w: np.ndarray  # (n_pre, n_post)
-    p: np.ndarray  # (n_post, n_p)
-    thresholds: np.ndarray  # (n_post,)
-    starts: np.ndarray  # (n_post, n)
+FORWARD_TASKS = 128  # more: these have no gradient each
 
 
 class Results(NamedTuple):
@@ -77,7 +75,7 @@ class Gradients(NamedTuple):
 
     d_times: np.ndarray  # by the spikes' times, ordered by (sample, neuron, time)
     places: np.ndarray  # int64 (batch * n_post + 1,): where each neuron's begin there
-    d_w: np.ndarray  # (chunks, n_pre, n_post)
+    d_w: np.ndarray  # (chunks, n_pre, n_post), of any content before
     d_in: np.ndarray  # (groups, inputs); no rows: nobody asks
     tallies: np.ndarray  # int64 (tasks, 3): without gradient, pieces without room, other spikes
 
@@ -87,13 +85,20 @@ def chunks(batch, n_groups):
     return max(1, min(batch, TASKS // n_groups))
 
 
+@kernel
+def forward_chunks(batch, n_groups):
+    """As `chunks`, of the forward pass."""
+    return max(1, min(batch, FORWARD_TASKS // n_groups))
+
+
 @allocating_kernel
 def lanes_for(e, n_p, points, n_inputs, n_records):
     """A vector of neurons, to be filled."""
     return Lanes(
         np.empty((n_p, LANES)), np.empty((1, LANES)), np.empty((e.n, LANES)),
-        np.empty((e.n, LANES)), np.empty((n_inputs, LANES)), points.time, points.source,
-        points.tied, np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
+        np.empty((e.n, LANES)), np.empty((e.n + 1, LANES)), np.empty((n_inputs, LANES)),
+        points.time, points.source, points.tied,
+        np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
         np.empty((n_records, e.n, LANES)), np.empty(n_records + 1, np.int64),
         np.empty(n_records + 1, np.int64), np.zeros(N_WORDS, np.int64),
     )  # fmt: skip
@@ -115,25 +120,31 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
 
 
 @allocating_kernel
-def points_for(n):
-    return Points(np.empty(n), np.empty(n, np.int64), np.empty(n, np.bool_))
-
-
-@allocating_kernel
-def points_of(e, times):
-    """The points of a sample."""
-    points = points_for(len(times) + e.n_grid + 3)
-    n = merge(e, times, points)
-    return Points(points.time[:n], points.source[:n], points.tied[:n])
-
-
-@allocating_kernel
 def back_for(e, d_times, n_points, n_inputs, n_parts):
     return Back(
         np.empty((e.n, LANES)), np.zeros(LANES), np.empty((e.n, LANES)),
         np.empty((e.n, MAX_ORDER, LANES)), np.zeros(n_points), np.zeros((n_inputs, LANES)),
         d_times, np.empty(LANES + 1, np.int64), np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
     )  # fmt: skip
+
+
+@allocating_kernel
+def lanes_of(g, points, n_inputs):
+    """A vector with the points and as many inputs of a sample."""
+    return Lanes(g.p, g.theta, g.state, g.end, g.spike, g.drive[:n_inputs], points.time,
+                 points.source, points.tied, g.series, g.reach, g.states, g.flags, g.live,
+                 g.word)  # fmt: skip
+
+
+@allocating_kernel
+def back_of(b, n_points, n_inputs):
+    """The adjoint of a vector with so many points and inputs, all derivatives zero."""
+    d_points, d_drive = b.d_points[:n_points], b.d_drive[:n_inputs]
+    d_points[:] = 0.0
+    d_drive[:] = 0.0
+    b.tally[:] = 0
+    return Back(b.lam, b.hold, b.before, b.tail, d_points, d_drive, b.d_times, b.places, b.parts,
+                b.tally)  # fmt: skip
 
 
 @allocating_kernel
@@ -157,6 +168,7 @@ def units(e, batch, results, gradients=None, analytical=False):
             "walk_interval": address_of(
                 walk_interval, e, c, Interval(0.0, 0.0, True, True), track, s.spikes[0], pieces
             ),
+            "tabulate": address_of(tabulate, e, batch),
             "run": address_of(forward_task, e, 0, batch, results, 0),
         }
     b = back_for.py_func(e, np.empty(0), 1, 1, 1)
@@ -169,7 +181,7 @@ def units(e, batch, results, gradients=None, analytical=False):
 
 def vector_of(e):
     """(`Lanes`, `Alone`) like those that the passes make."""
-    points = points_for.py_func(1)
+    points = Points(np.empty(1), np.empty(1, np.int64), np.empty(1, np.bool_))
     return lanes_for.py_func(e, 1, points, 1, 1), alone_for.py_func(e, 1, rows(e), 1, 1, 1)
 
 
@@ -177,25 +189,8 @@ def vector_examples(e):
     """Arguments like those of a model's `quiet` and `quiet_back`."""
     g, _ = vector_of(e)
     b = back_for.py_func(e, np.empty(0), 1, 1, 1)
-    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0)}
-
-
-@kernel
-def fill(w, indices, batch, low, g, s, start):
-    """Fill a vector with the neurons from low on, those of the padding as the last one, and with
-    its inputs' weights; start (LANES, n)."""
-    n_post = w.shape[1]
-    for lane in range(LANES):
-        j = min(low + lane, n_post - 1)
-        g.theta[0, lane] = batch.thresholds[j]
-        for i in range(len(g.p)):
-            g.p[i, lane] = s.p[lane, i] = batch.p[j, i]
-        for i in range(start.shape[1]):
-            start[lane, i] = batch.starts[j, i]
-    for k in range(len(indices)):
-        for lane in range(LANES):
-            column = low + lane
-            g.drive[k, lane] = w[indices[k], column] if column < n_post else 0.0
+    leap = g.p, g.theta, g.state, g.end, g.spike, 0.0, 0
+    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0), "leap": leap}
 
 
 @kernel
@@ -211,18 +206,18 @@ def report(results, sample, low, s):
 
 
 @kernel
-def collect(batch, results, gradients, g, s, back, place):
-    """Add the adjoint of a vector to the gradients, and whether it had other spikes than before.
+def collect(batch, results, gradients, d_w, g, s, back, place):
+    """Add the adjoint of a vector to d_w (n_pre, LANES) and to the gradients, and whether it had
+    other spikes than before.
 
-    place: (sample, its vector, its chunk, the task).
+    place: (sample, its vector, the task).
     """
-    sample, group, chunk, turn = place
+    sample, group, turn = place
     low, first = group * LANES, batch.offsets[sample]
-    n_here = min(LANES, results.counts.shape[1] - low)
     tally = gradients.tallies[turn]
     tally[0] += back.tally[0]
     tally[1] = max(tally[1], back.tally[1])
-    for lane in range(n_here):
+    for lane in range(min(LANES, results.counts.shape[1] - low)):
         for q in range(s.wanted[lane]):
             if s.spikes[lane, q] != results.spikes[sample, low + lane, q]:
                 tally[2] = 1
@@ -231,14 +226,7 @@ def collect(batch, results, gradients, g, s, back, place):
         if source >= 0:
             if len(gradients.d_in) > 0:
                 gradients.d_in[group, first + source] += back.d_points[k]
-            row = batch.indices[first + source]
-            for lane in range(n_here):
-                gradients.d_w[chunk, row, low + lane] += back.d_drive[source, lane]
-
-
-@kernel
-def n_intervals(points):
-    return len(points.time) - 1
+            add(d_w, batch.indices[first + source], 0, load(back.d_drive, source, 0))
 
 
 @kernel
@@ -261,30 +249,27 @@ def want(results, gradients, sample, low, s, back):
         back.places[lane] = gradients.places[sample * n_post + min(low + lane, n_post)]
 
 
-@kernel
-def n_vectors(n_post):
-    return (n_post + LANES - 1) // LANES
-
-
 @allocating_kernel
 def forward_task(e, n_rooms, batch, results, turn):
-    """VECTORS vectors of neurons in one sample."""
-    n_post, capacity = results.spikes.shape[1:]
-    n_tasks = (n_vectors(n_post) + VECTORS - 1) // VECTORS
-    sample, first = turn // n_tasks, turn % n_tasks * VECTORS
-    a, b = batch.offsets[sample], batch.offsets[sample + 1]
-    points = points_of(e, batch.times[a:b])
-    n_p = batch.p.shape[1]
-    g = lanes_for(e, n_p, points, b - a, 0)
+    """One vector of neurons in a chunk of samples."""
+    n_samples, n_post, capacity = results.spikes.shape
+    n_chunks, n_p = forward_chunks(n_samples, n_vectors(n_post)), batch.p.shape[1]
+    neuron, chunk = turn // n_chunks * LANES, turn % n_chunks
+    low, high, _, most_inputs = part_of(batch, chunk, n_chunks)
     s = alone_for(e, n_p, n_rooms, capacity, 0, 0)
+    whole = lanes_for(e, n_p, no_points(batch), most_inputs, 0)
     start = np.empty((LANES, e.n))
-    for vector in range(first, min(first + VECTORS, n_vectors(n_post))):
-        low = vector * LANES
-        fill(batch.w, batch.indices[a:b], batch, low, g, s, start)
-        want_all(e, n_post - low, s)
+    set_up(batch, neuron, whole, s, start)
+    columns = columns_of(batch.w, neuron, batch.offsets[high] - batch.offsets[low])
+    for sample in range(low, high):
+        a, b = batch.offsets[sample], batch.offsets[sample + 1]
+        points = points_of(batch, sample)
+        g = lanes_of(whole, points, b - a)
+        fill(batch.w, columns, neuron, batch.indices[a:b], g.drive)
+        want_all(e, n_post - neuron, s)
         start_lanes(e, g, s, start)
         walk_lanes(e, g, s, 0, n_intervals(points))
-        report(results, sample, low, s)
+        report(results, sample, neuron, s)
     return 0
 
 
@@ -292,7 +277,8 @@ def forward_task(e, n_rooms, batch, results, turn):
 def forward(e, n_rooms, batch, results):
     """Simulate a batch; n_rooms: rows of scratch."""
     n_samples, n_post = results.counts.shape
-    for turn in prange(n_samples * ((n_vectors(n_post) + VECTORS - 1) // VECTORS)):
+    call(e.tabulate, (e, batch))
+    for turn in prange(n_vectors(n_post) * forward_chunks(n_samples, n_vectors(n_post))):
         call(e.run, (e, n_rooms, batch, results, np.int64(turn)))
 
 
@@ -300,24 +286,32 @@ def forward(e, n_rooms, batch, results):
 def backward_task(e, sizes, analytical, batch, results, gradients, turn):
     """One vector of neurons in a chunk of samples."""
     n_rooms, n_pieces = sizes
-    n_samples, n_post, capacity = results.spikes.shape
-    n_chunks, n_p = gradients.d_w.shape[0], batch.p.shape[1]
+    n_chunks, n_p, capacity = gradients.d_w.shape[0], batch.p.shape[1], results.spikes.shape[2]
     group, chunk = turn // n_chunks, turn % n_chunks
+    low, high, most, most_inputs = part_of(batch, chunk, n_chunks)
+    timed, neuron = len(gradients.d_in) > 0, group * LANES
     s = alone_for(e, n_p, n_rooms, capacity, SEGMENT * LANES, n_pieces)
+    whole = lanes_for(e, n_p, no_points(batch), most_inputs, min(SEGMENT, most))
+    whole_back = back_for(e, gradients.d_times, most + 1 if timed else 0, most_inputs,
+                          MOST_PARTS if analytical else 0)  # fmt: skip
+    checkpoints = checkpoints_for(e, most // SEGMENT + 1)
     start = np.empty((LANES, e.n))
-    for sample in range(chunk * n_samples // n_chunks, (chunk + 1) * n_samples // n_chunks):
+    set_up(batch, neuron, whole, s, start)
+    columns = columns_of(batch.w, neuron, batch.offsets[high] - batch.offsets[low])
+    d_w = np.zeros((len(batch.w), LANES))
+    for sample in range(low, high):
         a, b = batch.offsets[sample], batch.offsets[sample + 1]
-        points = points_of(e, batch.times[a:b])
+        points = points_of(batch, sample)
         n = n_intervals(points)
-        g = lanes_for(e, n_p, points, b - a, min(SEGMENT, n))
-        back = back_for(e, gradients.d_times, n + 1 if len(gradients.d_in) > 0 else 0, b - a,
-                        MOST_PARTS if analytical else 0)  # fmt: skip
-        checkpoints = checkpoints_for(e, n // SEGMENT + 1)
-        fill(batch.w, batch.indices[a:b], batch, group * LANES, g, s, start)
-        want(results, gradients, sample, group * LANES, s, back)
+        g, back = lanes_of(whole, points, b - a), back_of(whole_back, n + 1 if timed else 0, b - a)
+        fill(batch.w, columns, neuron, batch.indices[a:b], g.drive)
+        want(results, gradients, sample, neuron, s, back)
         start_lanes(e, g, s, start)
         adjoint_lanes(e, g, s, back, checkpoints, n)
-        collect(batch, results, gradients, g, s, back, (sample, group, chunk, turn))
+        collect(batch, results, gradients, d_w, g, s, back, (sample, group, turn))
+    for row in range(len(d_w)):
+        for lane in range(min(LANES, batch.w.shape[1] - neuron)):
+            gradients.d_w[chunk, row, neuron + lane] = d_w[row, lane]
     return 0
 
 
@@ -328,6 +322,7 @@ def backward(e, sizes, analytical, batch, results, gradients):
     sizes: (n_rooms, n_pieces); analytical: piggyback, else adjusted.
     """
     n_groups = n_vectors(results.counts.shape[1])
+    call(e.tabulate, (e, batch))
     for turn in prange(n_groups * gradients.d_w.shape[0]):
         call(e.run_back,
              (e, sizes, analytical, batch, results, gradients, np.int64(turn)))  # fmt: skip
@@ -401,7 +396,7 @@ def states_task(e, sizes, batch, capacity, queries, out, turn):
     n_rooms, n_pieces = sizes
     sample, j = turn // out.shape[1], turn % out.shape[1]
     a, b = batch.offsets[sample], batch.offsets[sample + 1]
-    points = points_of(e, batch.times[a:b])
+    points = points_of(batch, sample)
     s = alone_for(e, batch.p.shape[1], n_rooms, capacity, 1, n_pieces)
     drive = np.empty(b - a)
     for k in range(b - a):
@@ -416,6 +411,7 @@ def states(e, sizes, batch, capacity, queries, out, lacking):
     sizes: (n_rooms, n_pieces).
     """
     n_samples, n_post = lacking.shape
+    call(e.tabulate, (e, batch))
     for turn in prange(n_samples * n_post):
         k = np.int64(turn)
         lacking[k // n_post, k % n_post] = states_task(e, sizes, batch, capacity, queries, out, k)

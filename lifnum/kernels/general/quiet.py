@@ -1,8 +1,9 @@
 """The text of what carries a vector of neurons over steps in which none of them may spike.
 
 Of a model and a method: `quiet` walks to the first sub-interval in which a neuron may spike or
-leaves all bounds, and `quiet_back` carries the adjoint back over those that `quiet` walked. Every
-lane is rounded as `walk` rounds the neuron alone.
+leaves all bounds, and `quiet_back` carries the adjoint back over those that `quiet` walked. `leap`
+takes neurons that spike once in a sub-interval, on a chord, over that. Every lane is rounded as
+`walk` rounds the neuron alone.
 """
 
 from lifnum.kernels.general.expansion import each, expansion, lines_of, tuple_of
@@ -20,9 +21,9 @@ EPS = 2.0**-52
 
 """
 
-STAGES = ("field_of", "field_along_of", "field_transpose_of")
+STAGES = ("field_of", "field_along_of", "field_transpose_of", "reset_of")
 SERIES = ("field_of", "expansion", "jacobian_term")
-EXPONENTIAL = ("field_of", "diagonal_of", "field_transpose_of", "diagonal_transpose_of")
+EXPONENTIAL = ("field_of", "diagonal_of", "field_transpose_of", "diagonal_transpose_of", "reset_of")
 
 WALK = """\
 @kernel
@@ -105,6 +106,47 @@ def quiet_back(e, g, b, first, last):
 {store_lam_end}
     return first - 1
 """
+
+
+LEAP = """\
+@kernel
+def leap(gp, bar, state, end, spike, h, flags):
+    p = {p}
+    y = {state}
+    z, theta = {end}, load(bar, 0, 0)
+    size = {sum}
+    leaps = flags & reaches(z[{v}], theta) & ~reaches(y[{v}], theta) & ~reaches(size - size, 1.0)
+    rise, gap = z[{v}] - y[{v}], theta - y[{v}]
+    s = chosen(~at_most(rise, gap), h * (gap / rise), h)
+    s = chosen(at_most(s, h), s, h)
+    rest = greater(h - s, 0.0)
+    leaps &= ~at_most(s, 0.0) & ~at_most(rest, 0.0)
+    there, bound, failed = flow(0, 0, p, y, s, leaps)
+    r = reset_of(p, {crossed})
+    r = {reset}
+    size = {sum_reset}
+    leaps &= ~reaches((size - size) + r[{v}], theta)
+    x, bound, failed = flow(0, 0, p, r, rest, leaps)
+    size = {sum_after}
+    leaps &= ~reaches((size - size) + x[{v}], theta)
+    if leaps != 0:
+{store}
+        store(spike, {n}, 0, s)
+    return leaps
+"""
+
+
+def _leap(n, n_p, v):
+    return LEAP.format(
+        p=each(n_p, "load(gp, #, 0)"), n=n, v=v, state=each(n, "load(state, #, 0)"),
+        end=each(n, "load(end, #, 0)"), sum=" + ".join(f"z[{i}]" for i in range(n)),
+        crossed=tuple_of("theta" if i == v else f"there[{i}]" for i in range(n)),
+        reset=each(n, "chosen(leaps, r[#], z[#])"),
+        sum_reset=" + ".join(f"r[{i}]" for i in range(n)),
+        sum_after=" + ".join(f"x[{i}]" for i in range(n)),
+        store=lines_of(n, "store(spike, #, 0, r[#])", 8) + "\n"
+        + lines_of(n, "store(end, #, 0, chosen(leaps, x[#], z[#]))", 8),
+    )  # fmt: skip
 
 
 def _walks(n, n_p, v, inputs, holds):
@@ -257,4 +299,5 @@ def exponential(n, v):
 def text(module, names, walks, method):
     """The whole text: names of a model's `module` are imported; walks: arguments of `_walks`."""
     header = HEADER.format(module=module, names=", ".join(names))
-    return header + method + _walks(*walks)
+    leap = "\n\n" + _leap(*walks[:3]) if "reset_of" in names else ""
+    return header + method + _walks(*walks) + leap

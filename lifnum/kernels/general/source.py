@@ -417,6 +417,7 @@ EXAMPLES = {
     "rate_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR),
     "root_alone": (_VECTOR, _VECTOR, 1.0, 1.0, 1.0, _VECTOR, _VECTOR),
     "pull_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR),
+    "moves_alone": (_VECTOR, _VECTOR, 1.0, _VECTOR, _VECTOR, _VECTOR, _VECTOR),
 }
 
 

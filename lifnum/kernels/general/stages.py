@@ -71,6 +71,17 @@ def pull_alone(p, y, h, lam, out):
 
 
 @kernel
+def moves_alone(p, y, h, lam, end, rate, out):
+    points, k = stages(p, y, h)
+    z = {ends}
+    turn, back = turned(p, h, points, k), pulled(p, h, points, lam)
+    {fill_end} = z
+    {fill_rate} = turn
+    {fill} = back
+    return len(p)
+
+
+@kernel
 def root_alone(p, y, theta, guess, high, found, out):
     low, top, s = 0.0, high, guess
     before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
@@ -209,6 +220,7 @@ def stages(n, v, a, b):
         moved=tuple_of(
             " + ".join([f"lam[{m}]", *(f"g{i}[{m}]" for i in moved)]) for m in range(n)
         ),
-        fill=", ".join(f"out[{m}]" for m in range(n)) + ",",
+        **{name: "".join(f"{array}[{m}], " for m in range(n)).rstrip()
+           for name, array in (("fill", "out"), ("fill_end", "end"), ("fill_rate", "rate"))},
         dot=" + ".join(f"lam[{m}] * rate[{m}]" for m in range(n)),
     )  # fmt: skip
