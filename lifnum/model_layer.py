@@ -15,7 +15,7 @@ from lifnum.kernels.general.source import (
     module_of,
     vectors,
 )
-from lifnum.kernels.general.walk import NOT_FINITE, RESET_ABOVE
+from lifnum.kernels.general.walk import NOT_FINITE, RESET_ABOVE, TOO_MANY
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS, OVERSHOOTS
 from lifnum.methods.runge_kutta import TABLEAUS, coefficients
@@ -114,6 +114,7 @@ class ModelLayer:
             refractory=model.refractory * model.time_unit,
             gate=source.gate,
             max_spikes=model.max_spikes,
+            most_cuts=engine.MOST_CUTS,
             dt=float(scheme.dt),
             n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
             duration=float(duration),
@@ -236,6 +237,12 @@ class ModelLayer:
                 f"{where}: the reset of {self.neuron.name} at {time:g} is not below the threshold "
                 f"{self._thresholds[neuron]:g}; accepted: a reset of "
                 f"{self.neuron.threshold[0]!r} below it"
+            )
+        if kind == TOO_MANY:
+            raise SimulationError(
+                f"{where}: {self.neuron.name} is not at the end of a step after {time:g}, "
+                f"{self.engine.most_cuts} halvings of what remained included; try a smaller dt, a "
+                "larger tolerance, or smaller weights"
             )
         assert kind == NOT_FINITE
         raise SimulationError(

@@ -354,3 +354,15 @@ def test_bits_do_not_depend_on_the_number_of_threads():
         results.append((out.times, gradient, d_t))
     for one, other in zip(*results):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("weight", [-1e20, -1e26])
+def test_a_step_that_a_tolerance_cuts_without_end_is_an_error_that_says_where(weight):
+    """The relaxation of v takes 1e-10 or less, the current that drives it milliseconds."""
+    scheme = Scheme("ps", dt=1.0, tolerance=1e-6)
+    net = Network([(np.array([[0.0, weight]]), models.qif())], scheme, 2.0)
+    (layer,) = net.layers
+    layer.engine = layer.engine._replace(most_cuts=10_000)  # fewer than by default: soon
+    where = "^layer 0, sample 1, neuron 1: qif is not at the end of a step after 0.5, 10000 halv"
+    with pytest.raises(SimulationError, match=where):
+        net.forward(SpikeTrains.from_samples([([], []), ([0.5], [0])], 1))

@@ -10,6 +10,7 @@ __all__ = ["DENSE", "LINEAR", "LOSE", "NONE", "SEVERAL"]  # what the written ker
 
 MAX_ORDER = 32
 MAX_CUTS = 40
+MOST_CUTS = 10_000_000  # of a neuron's pieces in a sub-interval: some seconds
 
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
@@ -43,6 +44,7 @@ class Engine(NamedTuple):
     refractory: float  # how long the threshold variable is held after a spike
     gate: int  # where p has the factor of its derivative: 1, 0 while it is held; -1: never is
     max_spikes: int
+    most_cuts: int  # of a neuron's pieces in a sub-interval, together
     dt: float
     n_grid: int
     duration: float

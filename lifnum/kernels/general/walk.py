@@ -70,7 +70,7 @@ class Track(NamedTuple):
 
 FAULT_TIME, HOLD_END = range(2)
 
-NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM = range(4)
+NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM, TOO_MANY = range(5)
 
 
 @kernel
@@ -232,7 +232,7 @@ def hold(e, c, held):
 
 @kernel
 def walk_held(e, c, interval, elapsed, track, pieces):
-    """A piece of row STATE while it is held: (its length, whether it ends the interval).
+    """A piece of row STATE while it is held: (its length, cuts, whether it ends the interval).
 
     A length < 0: it has no end.
     """
@@ -242,13 +242,13 @@ def walk_held(e, c, interval, elapsed, track, pieces):
     cuts, order, planned = longest_step(e, c, min(left, rest))
     hold(e, c, False)
     if order < 0:
-        return -1.0, False
+        return -1.0, cuts, False
     kind = HELD if left > rest else RELEASED
     note(e, c, track, pieces, Step(planned, planned, order), cuts, kind, -1)
     copy(e, c.room, END, STATE)
     if kind == RELEASED and cuts == 0:
         track.count[HOLDING] = 0
-    return planned, kind == HELD and cuts == 0
+    return planned, cuts, kind == HELD and cuts == 0
 
 
 @kernel
@@ -271,16 +271,20 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         kind = HELD if track.count[HOLDING] != 0 else ENDED
         note(e, c, track, pieces, Step(0.0, 0.0, 0), 0, kind, -1)
         return 1
-    elapsed = 0.0
+    elapsed, n_cuts = 0.0, 0
     while True:
+        if n_cuts > e.most_cuts:
+            fault(track, TOO_MANY, start + elapsed)
+            return 0
         if track.count[HOLDING] != 0:
-            length, over = walk_held(e, c, interval, elapsed, track, pieces)
+            length, cuts, over = walk_held(e, c, interval, elapsed, track, pieces)
             if length < 0.0:
                 blame(e, c, track, start + elapsed)
                 return 0
             if over:
                 break
             elapsed += length
+            n_cuts += cuts
             continue
         above = room[STATE, v] >= theta and may_spike(e, track)
         if above and not clocked and not spent(e, track):
@@ -317,6 +321,7 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         if cuts == 0:
             break
         elapsed += planned
+        n_cuts += cuts
         if clocked and room[STATE, v] >= theta:  # it has spiked: the grid point says so
             break
     if clocked and not fire_on_grid(e, c, track, spikes, pieces, start + interval.length):
