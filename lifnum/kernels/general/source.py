@@ -258,17 +258,8 @@ class Source:
                 return f"constant_term({self._operand(node, None)}, k)"
             return f"x{node}"
 
-        most = {}  # the highest phi of every argument
-        for k, x in (graph.nodes[one][1:] for one in ordered if graph.nodes[one][0] == "phi"):
-            most[x] = max(k, most.get(x, 0))
-        first = {}  # rows of phi_0, and of sines, by argument
-        fused = {
-            node: product
-            for node, product in self._fused(ordered, outputs).items()
-            if product not in kept
-            and not all(map(graph.varies.__getitem__, graph.nodes[product][1:]))
-            and all(map(graph.varies.__getitem__, graph.nodes[node][1:]))
-        }
+        most, first = self._highest_phi(ordered), {}  # first: rows of phi_0, and of sines
+        fused = self._fused_terms(ordered, outputs, kept)
         for node in ordered:
             operation, *rest = graph.nodes[node]
             if node in fused.values():
@@ -311,6 +302,19 @@ class Source:
             f"    put(r, {k}, k + 1, step * {term(node)})" for k, node in enumerate(self.right)
         ]
         return n_rows, "\n".join([*lines, "    return len(p)", ""]), where
+
+    def _highest_phi(self, ordered):
+        """The highest phi of every argument."""
+        found = sorted(rest[::-1] for kind, *rest in (self.graph.nodes[one] for one in ordered)
+                       if kind == "phi")  # fmt: skip
+        return dict(found)
+
+    def _fused_terms(self, ordered, outputs, kept):
+        """As `_fused`, where a coefficient of the sum and none of the product is needed."""
+        varies, nodes = self.graph.varies, self.graph.nodes
+        return {node: product for node, product in self._fused(ordered, outputs).items()
+                if product not in kept and not all(varies[one] for one in nodes[product][1:])
+                and all(varies[one] for one in nodes[node][1:])}  # fmt: skip
 
     def _kept(self, ordered):
         """The nodes whose earlier coefficients a recurrence needs."""

@@ -72,6 +72,8 @@ FAULT_TIME, HOLD_END = range(2)
 
 NO_FAULT, NOT_FINITE, RESET_ABOVE, NO_ROOM, TOO_MANY = range(5)
 
+OVER = -2  # in place of a spike's number: the neuron walks no further
+
 
 @kernel
 def merge(e, times, points):
@@ -261,6 +263,22 @@ def blame(e, c, track, time):
 
 
 @kernel
+def spike_within(e, c, track, spikes, start, elapsed, step):
+    """(number of the spike that ends this piece, its length until then): -1, all of it; or OVER."""
+    if e.interpolation == NONE or not may_spike(e, track) or c.room[STATE, e.v] >= c.theta:
+        return -1, step.h
+    found = crossing(e, c, c.room[STATE], step, c.room[AT])
+    if found < 0.0:
+        return -1, step.h
+    if spent(e, track) and track.count[COUNT] < e.max_spikes:
+        track.count[LET_PASS] += 1
+        return -1, step.h
+    if not emit(e, track, spikes, start + (elapsed + found)):
+        return OVER, found
+    return track.count[COUNT] - 1, found
+
+
+@kernel
 def walk_interval(e, c, interval, track, spikes, pieces):
     """Walk row STATE of a neuron over a sub-interval; 1 where it walks on after it, else 0."""
     v, room, theta, start = e.v, c.room, c.theta, interval.start
@@ -295,16 +313,9 @@ def walk_interval(e, c, interval, track, spikes, pieces):
         if order < 0:
             blame(e, c, track, start + elapsed)
             return 0
-        spike, s = -1, planned
-        if not clocked and may_spike(e, track) and room[STATE, v] < theta:
-            found = crossing(e, c, room[STATE], Step(planned, planned, order), room[AT])
-            if found >= 0.0 and spent(e, track) and track.count[COUNT] < e.max_spikes:
-                track.count[LET_PASS] += 1
-            elif found >= 0.0:
-                s = found
-                if not emit(e, track, spikes, start + (elapsed + s)):
-                    return 0
-                spike = track.count[COUNT] - 1
+        spike, s = spike_within(e, c, track, spikes, start, elapsed, Step(planned, planned, order))
+        if spike == OVER:
+            return 0
         step = Step(planned, s, order)
         if spike >= 0 and e.has_reset:
             note(e, c, track, pieces, step, cuts, SPIKED, spike)
