@@ -59,6 +59,39 @@ def functions(model):
     return module_of(HEADER + source.text), source.parameters(model, model.n_neurons or 1)
 
 
+def engine_of(model, source, scheme, duration):
+    """The numbers that the kernels take for a layer of these neurons, without addresses."""
+    family = FAMILIES.get(scheme.method, engine.Stages)
+    a, b = np.zeros((0, 0)), np.zeros(0)
+    if family is engine.Stages:
+        a, b = coefficients(scheme.method)
+    positive, negative = model.input_indices
+    return family(
+        n=source.n,
+        v=model.threshold_index,
+        order=int(scheme.order or 0) if scheme.method == "ps" else 0,
+        tolerance=float(scheme.tolerance or 0.0),
+        a=a,
+        b=b,
+        entries=source.entries,
+        n_rows=source.n_rows,
+        interpolation=INTERPOLATIONS[scheme.interpolation],
+        has_reset=bool(model.reset),
+        positive=positive,
+        negative=negative,
+        overshoot=OVERSHOOTS[scheme.overshoot],
+        spikes_per_step=scheme.spikes_per_step or 0,
+        refractory=model.refractory * model.time_unit,
+        gate=source.gate,
+        max_spikes=model.max_spikes,
+        most_cuts=engine.MOST_CUTS,
+        dt=float(scheme.dt),
+        n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
+        duration=duration,
+        **dict.fromkeys(engine.ADDRESSES, 0),
+    )
+
+
 class ModelLayer:
     """A dense layer of `Model` neurons and what its last forward pass left.
 
@@ -91,42 +124,19 @@ class ModelLayer:
         self._thresholds = np.empty(n_post)
         self._thresholds[:] = bar
         self._p = source.parameters(model, n_post)
-        family = FAMILIES.get(scheme.method, engine.Stages)
-        a, b = np.zeros((0, 0)), np.zeros(0)
-        if family is engine.Stages:
-            a, b = coefficients(scheme.method)
-        positive, negative = model.input_indices
-        self.engine = family(
-            n=source.n,
-            v=model.threshold_index,
-            order=int(scheme.order or 0) if scheme.method == "ps" else 0,
-            tolerance=float(scheme.tolerance or 0.0),
-            a=a,
-            b=b,
-            entries=source.entries,
-            n_rows=source.n_rows,
-            interpolation=INTERPOLATIONS[scheme.interpolation],
-            has_reset=bool(model.reset),
-            positive=positive,
-            negative=negative,
-            overshoot=OVERSHOOTS[scheme.overshoot],
-            spikes_per_step=scheme.spikes_per_step or 0,
-            refractory=model.refractory * model.time_unit,
-            gate=source.gate,
-            max_spikes=model.max_spikes,
-            most_cuts=engine.MOST_CUTS,
-            dt=float(scheme.dt),
-            n_grid=int(grid_steps(min(scheme.dt, duration), duration)),
-            duration=float(duration),
-            **dict.fromkeys(engine.ADDRESSES, 0),
-        )
+        self.engine = engine_of(model, source, scheme, float(duration))
         self._n_rooms = engine.rows(self.engine)
-        self._need(FORWARD[family])
+        self._need(FORWARD[type(self.engine)])
         self._vectors = vectors(source, model, self.engine)
         self._need_alone(("flow", "rate", "root"))
         self._vectorise("quiet")
         chords = scheme.interpolation == "linear" and scheme.spikes_per_step is None
-        if chords and model.reset and source.gate < 0 and family is not engine.Series:
+        if (
+            chords
+            and model.reset
+            and source.gate < 0
+            and not isinstance(self.engine, engine.Series)
+        ):
             self._vectorise("leap")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
