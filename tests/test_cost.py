@@ -1,10 +1,12 @@
 """The study of costs: errors of spike times, how a cost grows with the order, the fastest."""
 
 import numpy as np
+import precise_models
 import pytest
 
-from lifnum import SpikeTrains
+from lifnum import SpikeTrains, models
 from lifnum.analysis.study import cost
+from lifnum.testing.expressions import Expressions
 
 
 def test_errors_are_of_the_spikes_of_a_neuron_in_their_order():
@@ -69,3 +71,30 @@ def test_a_repetition_measures_every_scheme_in_an_order_of_its_own():
     assert keys[0] != keys[1] and sorted(keys[0]) == sorted(keys[1])
     assert set(keys[0]) == {("exact", 0.0), *((f"ps{n}", dt) for n in (1, 2) for dt in cost.STEPS)}
     assert all(row["seconds"] > 0.0 and np.isnan(row["accuracy"]) for row in first + second)
+
+
+@pytest.mark.skipif(not precise_models.IS_PRECISE, reason="long doubles have no more digits here")
+def test_hodgkin_huxleys_steps_lie_where_series_of_these_orders_fail_and_hold():
+    model, generator = models.hodgkin_huxley(), np.random.default_rng(0)
+    load = cost.MODELS["hodgkin-huxley"]
+    inputs = cost.poisson(load.samples, generator)
+    weights = generator.uniform(*cost.WEIGHTS, (cost.INPUTS, load.neurons))[:, 0]
+    cell, field = precise_models.Cell(model), Expressions(model).field
+    y, now, radii, rates = cell.start, 0.0, [], []
+    for time, source in zip(inputs.times, inputs.indices):
+        if time > 6.0:  # the first spike is at 4.4 ms
+            break
+        while now < time:
+            c = cell.expand(y)
+            # by the root test
+            radii.append(np.min(np.abs(c[:4, -1]) ** (-1.0 / precise_models.ORDER)))
+            columns = [np.imag(field(list(np.asarray(y, float) + 1e-30j * one)))
+                       for one in np.eye(len(y))]  # fmt: skip
+            rates.append(-np.linalg.eigvals(np.transpose(columns) / 1e-30).real.min())
+            h = min(precise_models.step_of(c), time - now, 0.05)
+            y, now = precise_models.at(c, h), time if now + h >= time else now + h
+        y = cell.jumped(y, weights[source])
+    # order 4 is stable to 2.785 over the fastest rate, order 8 to 4.31, order 16 to 7.32
+    short, long = load.steps
+    assert 2.79 < short * max(rates) < 4.31 < long * max(rates) < 7.32
+    assert short < min(radii) < long  # so that no order holds at the longer step
