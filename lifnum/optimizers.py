@@ -151,7 +151,7 @@ class Adam(_Optimizer):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             _number(name, beta, 0, 1, "at least 0, below 1")
         _number("epsilon", epsilon, 5e-324, math.inf, "a finite number > 0")
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.beta1, self.beta2, self.epsilon = float(beta1), float(beta2), float(epsilon)
         self.m = [np.zeros_like(w) for w in weights]
         self.v = [np.zeros_like(w) for w in weights]
         self.n_steps = np.zeros((), np.int64)

@@ -330,6 +330,24 @@ def test_adam_equals_its_textbook_form(dtype, decay):
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-14 if dtype == np.float64 else 2e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_adam_of_whole_numbers_changes_no_later_one(dtype, monkeypatch):
+    """The update is compiled for the numbers of the first: these are real whatever was given."""
+    monkeypatch.setattr(optimizers, "_UPDATES", {})
+    found = []
+    for betas in ((0, 0), (0.9, 0.999), (0.0, 0.0)):
+        w = np.ones((2, 3), dtype)
+        adam = optimizers.Adam([w], 1, *betas, epsilon=1)
+        for k in (1.0, 2.0):
+            adam.step([np.full((2, 3), k, dtype)])
+        found.append(w)
+    # bias-corrected: g / (|g| + 1) a step without memory
+    np.testing.assert_allclose(found[0], 1.0 - 1.0 / 2.0 - 2.0 / 3.0, rtol=1e-6)
+    second = (0.9 * 0.1 + 0.2) / 0.19 / (np.sqrt((0.999e-3 + 4e-3) / (1.0 - 0.999**2)) + 1.0)
+    np.testing.assert_allclose(found[1], 1.0 - 1.0 / 2.0 - second, rtol=1e-6)
+    np.testing.assert_array_equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_equals_its_textbook_form(momentum):
     rng = np.random.default_rng(0)
