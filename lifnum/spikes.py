@@ -64,11 +64,6 @@ def _run(function, *arguments):
     return _ENTRY_POINTS[function](*arguments)
 
 
-def all_below(values, n):
-    """Whether all of values, int64 of one dimension, are from 0 to n - 1."""
-    return np.maximum.reduce(values.view(np.uint64), initial=0) < n
-
-
 def chosen_rows(rows, n):
     """The rows, below n and not negative, that an index means to NumPy: int64 (n_chosen,)."""
     if isinstance(rows, slice):

@@ -59,18 +59,7 @@ def collect_sample(duration, spikes, counts, offset, times, indices, room):
     for k in range(n):
         q = spikes[source[k] >> 32, source[k] & 0xFFFFFFFF]
         times[k], indices[k] = q.time, q.neuron
-    # insertion finishes it; should times be too clustered for buckets, wider gaps come first
-    gap = 1 if inversions_are_few(times) else n // 2
-    while gap > 0:
-        for k in range(gap, n):
-            time, index, origin = times[k], indices[k], source[k]
-            to = k
-            while to >= gap and _later(times, indices, source, to - gap, time, index, origin):
-                times[to], indices[to] = times[to - gap], indices[to - gap]
-                source[to] = source[to - gap]
-                to -= gap
-            times[to], indices[to], source[to] = time, index, origin
-        gap = int(gap / 2.2) if gap > 4 else gap // 2
+    finish(times, indices, source)
     for k in range(n):
         spikes[source[k] >> 32, source[k] & 0xFFFFFFFF].rank = offset + k
 
@@ -102,6 +91,26 @@ def _rank_in_buckets(spikes, offset, times, indices, ends, source, keys):
     return True
 
 
+@kernel
+def finish(times, indices, source):
+    """Sort spikes that are nearly in order of (time, index, source), by insertion.
+
+    Should times be too clustered for buckets, wider gaps come first.
+    """
+    n = len(times)
+    gap = 1 if _inversions_are_few(times) else n // 2
+    while gap > 0:
+        for k in range(gap, n):
+            time, index, origin = times[k], indices[k], source[k]
+            to = k
+            while to >= gap and _later(times, indices, source, to - gap, time, index, origin):
+                times[to], indices[to] = times[to - gap], indices[to - gap]
+                source[to] = source[to - gap]
+                to -= gap
+            times[to], indices[to], source[to] = time, index, origin
+        gap = int(gap / 2.2) if gap > 4 else gap // 2
+
+
 @inlined_kernel
 def _later(times, indices, source, k, time, index, origin):
     """Whether spike k comes after (time, index, origin)."""
@@ -111,7 +120,7 @@ def _later(times, indices, source, k, time, index, origin):
 
 
 @kernel
-def inversions_are_few(times):
+def _inversions_are_few(times):
     """Whether no spike stands behind one that is later, further back than insertion can afford."""
     latest = 0
     for k in range(1, len(times)):

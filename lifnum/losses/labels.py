@@ -3,7 +3,6 @@
 import numpy as np
 
 from lifnum.derivatives import accepted_table
-from lifnum.spikes import all_below
 
 
 def accepted_labels(labels, batch, n_classes, xp=np):
@@ -16,9 +15,6 @@ def accepted_labels(labels, batch, n_classes, xp=np):
     """
     if not hasattr(labels, "dtype"):
         labels = np.asarray(labels)
-    if xp is np and labels.dtype == np.int64 and labels.shape == (batch,):
-        if all_below(labels, n_classes):
-            return labels
     if labels.shape != (batch,) or (batch and labels.dtype.kind not in "iu"):
         raise ValueError(
             f"labels are {labels.dtype} of shape {labels.shape}; "

@@ -159,26 +159,19 @@ def pull(e, c, y, step, lam, out):
 
 
 @kernel
-def _stages_moves(e, c, y, step, lam, end, turn, out):
-    call(e.moves, (c.p, y, step.s, lam, end, turn, out))
-
-
-@kernel
 def _moves_in_turn(e, c, y, step, lam, end, turn, out):
-    _at(e, c, y, step, end)
-    _rate(e, c, y, step, turn)
-    _pull(e, c, y, step, lam, out)
-
-
-_moves = by_class({Stages: _stages_moves, Series: _moves_in_turn, Exponential: _moves_in_turn})
+    state_at(e, c, y, step, end)
+    rate(e, c, y, step, turn)
+    pull(e, c, y, step, lam, out)
 
 
 @kernel
-def moves(e, c, y, step, lam, end, turn, out):
-    """end, turn, out = those of `state_at`, `rate` and `pull`; out is not lam."""
+def _stages_moves(e, c, y, step, lam, end, turn, out):
     if step.h == 0.0:
-        state_at(e, c, y, step, end)
-        rate(e, c, y, step, turn)
-        pull(e, c, y, step, lam, out)
+        _moves_in_turn(e, c, y, step, lam, end, turn, out)
     else:
-        _moves(e, c, y, step, lam, end, turn, out)
+        call(e.moves, (c.p, y, step.s, lam, end, turn, out))
+
+
+# end, turn, out = those of `state_at`, `rate` and `pull`; out is not lam
+moves = by_class({Stages: _stages_moves, Series: _moves_in_turn, Exponential: _moves_in_turn})

@@ -3,7 +3,7 @@
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.general.lanes import FAULT_KIND, LET_PASS_SO_FAR, SUPPRESSED_ONE
 from lifnum.kernels.general.walk import NO_ROOM
-from lifnum.kernels.order import inversions_are_few
+from lifnum.kernels.order import finish
 
 LACKING, FAULTY, CAPPED, SUPPRESSED, LET_PASS, MOST, N_NUMBERS = range(7)
 
@@ -41,7 +41,7 @@ def order_spikes(duration, slots, counts, offsets, times, indices, order, room):
         part = times[low:high], indices[low:high], order[low:high]
         if low < high:
             _into_buckets(duration, slots[sample], counts[sample], low, part, room)
-            _finish(*part)
+            finish(*part)  # places are by neuron, then time
 
 
 def room_for(most):
@@ -74,26 +74,3 @@ def _into_buckets(duration, slots, counts, first, part, ends):
 @inlined_kernel
 def _bucket(time, scale, n_buckets):
     return min(int(time * scale), n_buckets - 1)
-
-
-@kernel
-def _finish(times, indices, order):
-    """Sort by insertion; should times be too clustered for buckets, wider gaps come first."""
-    n = len(times)
-    gap = 1 if inversions_are_few(times) else n // 2
-    while gap > 0:
-        for k in range(gap, n):
-            time, index, place = times[k], indices[k], order[k]
-            to = k
-            while to >= gap and _later(times[to - gap], order[to - gap], time, place):
-                times[to], indices[to] = times[to - gap], indices[to - gap]
-                order[to] = order[to - gap]
-                to -= gap
-            times[to], indices[to], order[to] = time, index, place
-        gap = int(gap / 2.2) if gap > 4 else gap // 2
-
-
-@inlined_kernel
-def _later(time, place, other_time, other_place):
-    """Of two spikes, whether the first is behind; places are by neuron, then time."""
-    return time > other_time or (time == other_time and place > other_place)
