@@ -1,11 +1,13 @@
 """Random small networks, run by the kernels and by the oracle."""
 
 import itertools
+import warnings
 
 import naive
 import naive_models
 import naive_pieces
 import numpy as np
+from hypothesis import HealthCheck, given, seed, settings
 
 from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
 
@@ -186,3 +188,19 @@ class ModelCase:
             list(zip(times, self.indices)), weights or self.weights, self.models, self.scheme,
             self.duration, self.conditioning,
         )  # fmt: skip
+
+
+def check_drawn(strategy, check, n, part, verdicts):
+    """check(example, verdicts) of n examples of a strategy, the same ones for a part."""
+
+    @seed(part)
+    @settings(max_examples=n, deadline=None, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(strategy)
+    def run(example):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # unstable steps are meant here
+            check(example, verdicts)
+
+    run()
+    print(n, "examples:", dict(verdicts))

@@ -8,14 +8,13 @@ decides nothing; elsewhere the kernels must come as near as the perturbed oracle
 import itertools
 import math
 import re
-import warnings
 from collections import Counter
 from dataclasses import replace
 
 import naive
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from cases import check_drawn
 from hypothesis import strategies as st
 
 from lifnum import Network, Neuron, Scheme, SpikeTrains
@@ -184,22 +183,6 @@ def check(configuration, verdicts):
         verdicts["overflow named"] += 1
 
 
-def check_many(n, part, verdicts):
-    """n configurations; what became of their samples is added to verdicts."""
-
-    @seed(part)
-    @settings(max_examples=n, deadline=None, database=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(configurations())
-    def run(configuration):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # unstable steps are meant here
-            check(configuration, verdicts)
-
-    run()
-    print(n, "configurations; of their samples:", dict(verdicts))
-
-
 def check_claim(n, verdicts):
     """The claim is about most of the samples, and not about silence."""
     assert verdicts["equal"] > 9 * verdicts["at a threshold"] and verdicts["spikes"] > n / 2
@@ -209,7 +192,7 @@ def test_extreme_configurations_equal_the_oracle_or_are_refused():
     """Rounds of 150, which are drawn anew when sources change, until one in two has a spike."""
     verdicts = Counter()
     for part in range(10, 14):
-        check_many(150, part, verdicts)
+        check_drawn(configurations(), check, 150, part, verdicts)
         if verdicts["spikes"] > 75:
             break
     check_claim(150, verdicts)
@@ -219,7 +202,7 @@ def test_extreme_configurations_equal_the_oracle_or_are_refused():
 @pytest.mark.parametrize("part", range(1, 5))
 def test_10000_extreme_configurations_equal_the_oracle_or_are_refused(part):
     verdicts = Counter()
-    check_many(2500, part, verdicts)
+    check_drawn(configurations(), check, 2500, part, verdicts)
     check_claim(2500, verdicts)
 
 

@@ -6,7 +6,6 @@ case is at a threshold and decides nothing.
 """
 
 import re
-import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -14,8 +13,7 @@ import naive_models
 import naive_pieces
 import numpy as np
 import pytest
-from cases import SETTINGS
-from hypothesis import HealthCheck, given, seed, settings
+from cases import SETTINGS, check_drawn
 from hypothesis import strategies as st
 
 from lifnum import Network, Scheme, SimulationError, SpikeTrains, models
@@ -172,18 +170,7 @@ def check(case, verdicts):
 def check_many(n, part, pairs):
     """n cases; what became of them."""
     verdicts = Counter()
-
-    @seed(part)
-    @settings(max_examples=n, deadline=None, database=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(cases(pairs))
-    def run(case):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # unstable steps are meant here
-            check(case, verdicts)
-
-    run()
-    print(n, "cases:", dict(verdicts))
+    check_drawn(cases(pairs), check, n, part, verdicts)
     # the claim is about most of them, not about silence, and about errors too
     assert verdicts["equal"] > 0.5 * n and verdicts["spikes"] > 0.5 * n and verdicts["named"]
     assert (
