@@ -13,7 +13,6 @@ from lifnum.kernels.general.engine import (
     BY_START,
     END,
     LAM,
-    MAX_CUTS,
     RATE_AT,
     RESULT,
     SLOPE,
@@ -29,6 +28,8 @@ TRUE_TOLERANCE = 1e-14
 
 MOST_PARTS = 256  # of one numerical piece
 
+SHORTEST_PART = 2.0**-40  # of a numerical piece: what needs shorter ones leaves all bounds
+
 
 @kernel
 def true_pull(e, c, y, length, parts, tally):
@@ -39,13 +40,12 @@ def true_pull(e, c, y, length, parts, tally):
     room, r = c.room, c.r
     for i in range(e.n):
         room[TRUE, i] = y[i]
-    rest, n = length, 0
+    rest, h, n = length, length, 0
     while rest > 0.0:
-        h, cuts = rest, 0
+        h = min(2.0 * h, rest)
         order = series_expand(e, c, room[TRUE], h, 0, TRUE_TOLERANCE)
-        while order < 0 and cuts < MAX_CUTS:
-            cuts += 1
-            h = rest * 0.5**cuts
+        while order < 0 and h > SHORTEST_PART * length:
+            h *= 0.5
             order = series_expand(e, c, room[TRUE], h, 0, TRUE_TOLERANCE)
         if order < 0 or n == len(parts):
             tally[0] += 1
@@ -57,7 +57,7 @@ def true_pull(e, c, y, length, parts, tally):
         parts[n, e.n], parts[n, e.n + 1] = h, order
         n += 1
         series_at(e, r, order, 1.0, room[TRUE])
-        rest = rest - h if cuts > 0 else 0.0
+        rest -= h
     for k in range(n - 1, -1, -1):
         h, order = parts[k, e.n], int(parts[k, e.n + 1])
         series_expand_all(e, c, parts[k], h, order)
