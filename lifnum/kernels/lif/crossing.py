@@ -153,15 +153,15 @@ def first_root_polynomial(q, x_end):
             # tight: the stretch is safe as a whole, or curvature bends the tangent little
             if step >= stretch or (q[1] > 0.0 and curvature * step < 0.5 * q[1]):
                 break
-            if stretch < 1e-15 * x_end:
+            if stretch <= 1e-15 * x:
                 break
             stretch *= 0.5
         if step >= stretch:
             if stretch == ahead:
                 return NO_CROSSING
             step = stretch
-        if not x + step > x or step < 1e-16 * x_end:
-            return x + step
+        if not x + step > x:
+            return x
         x += step
         for low in range(n - 1):  # re-expand at x
             for k in range(n - 2, low - 1, -1):
