@@ -8,7 +8,7 @@ from math import factorial, inf
 import numpy as np
 
 MAX_ORDER = 32
-MAX_CUTS = 40
+MAX_CUTS = 60
 
 TABLEAUS = {
     "euler": ([[0.0]], [1.0]),

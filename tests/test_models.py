@@ -356,6 +356,24 @@ def test_bits_do_not_depend_on_the_number_of_threads():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("dt", [0.2, 3.2, 12.8])
+def test_a_spike_at_the_end_of_an_explosion_has_the_derivative_of_its_time(dt):
+    """At v_peak 20 mV adex rises by 4e14 mV/ms, and has 5e-15 ms to live: some 47 halvings."""
+    model = models.BUILT_IN["adex"](current=900.0)
+    scheme = Scheme("ps", None, dt, tolerance=1e-13)
+    inputs = SpikeTrains.from_samples([([0.1], [0])], 1)
+
+    def network(weight):
+        net = Network([(np.array([[weight]]), model)], scheme, 8.0)
+        return net, net.forward(inputs).times
+
+    net, times = network(1800.0)
+    (gradient,) = net.backward(np.ones(1))
+    by_weight = (network(1800.002)[1] - network(1799.998)[1]) / 0.004
+    np.testing.assert_allclose(times, 4.50291953, rtol=1e-9)
+    np.testing.assert_allclose(gradient[0], by_weight, rtol=1e-8)
+
+
 @pytest.mark.parametrize("weight", [-1e20, -1e26])
 def test_a_step_that_a_tolerance_cuts_without_end_is_an_error_that_says_where(weight):
     """The relaxation of v takes 1e-10 or less, the current that drives it milliseconds."""

@@ -9,7 +9,7 @@ from lifnum.methods.interpolation import DENSE, LINEAR, LOSE, NONE, SEVERAL
 __all__ = ["DENSE", "LINEAR", "LOSE", "NONE", "SEVERAL"]  # what the written kernels ask for here
 
 MAX_ORDER = 32
-MAX_CUTS = 40
+MAX_CUTS = 60
 MOST_CUTS = 10_000_000  # of a neuron's pieces in a sub-interval: some seconds
 
 # rows of `room`, scratch of WIDTH float64
