@@ -94,6 +94,12 @@ class Cell(NamedTuple):
         return f"{1e3 * self.tau_s:5g} {self.ratio:5g}  {name}"
 
 
+def numbers(row):
+    """Measures of a row as numbers; accuracy is in percent."""
+    found = {name: float(row[name]) for name in ("failed", "hidden_spikes", "hidden_step")}
+    return found | {"accuracy": 100.0 * float(row["accuracy"])}
+
+
 def cells(rows):
     """{Cell: {seed: row}} of a table, with measures as numbers; accuracy is in percent."""
     found = {}
@@ -101,9 +107,7 @@ def cells(rows):
         tau_s = float(row["tau_s"])
         scheme = row["method"], round(float(row["dt"]) / tau_s, 6)
         cell = Cell(tau_s, *scheme, row["interpolation"], row["gradient"])
-        numbers = {"accuracy": 100.0 * float(row["accuracy"]), "failed": float(row["failed"])}
-        numbers |= {name: float(row[name]) for name in ("hidden_spikes", "hidden_step")}
-        found.setdefault(cell, {})[int(row["seed"])] = numbers
+        found.setdefault(cell, {})[int(row["seed"])] = numbers(row)
     return found
 
 
@@ -163,12 +167,14 @@ def _signed(difference):
     return difference.text(form="+.2f").replace("± +", "± ")
 
 
-def _test_lines(found):
-    """Every pair of every family: its difference, corrected p and verdict."""
+def test_lines(found, made, sparse):
+    """Every pair of every family: its difference, corrected p and verdict.
+
+    made: families of accuracy; sparse: of hidden spikes; both {name: [(cell, other)]}.
+    """
     lines = []
-    made = families(found)
     tests = [(name, pairs, "accuracy") for name, pairs in made.items()]
-    tests.append(("adjusted less exact", made["adjusted less exact"], "hidden_spikes"))
+    tests += [(name, pairs, "hidden_spikes") for name, pairs in sparse.items()]
     for name, pairs, measure in tests:
         unit = "points" if measure == "accuracy" else "% of hidden spikes"
         lines.append(f"{name}, {len(pairs)} pairs ({unit}; p after Holm):")
@@ -201,7 +207,15 @@ def answer(rows):
         own = found.get(Cell(tau_s, "exact", 0.0), {})
         mean = paired.interval([row["accuracy"] for row in own.values()])
         lines.append(f"exact at tau_s {1e3 * tau_s:g} ms: {mean.text()} %")
-    lines += _test_lines(found)
+    made, sparse = families(found), "adjusted less exact"
+    lines += test_lines(found, made, {sparse: made[sparse]})
+    lines.append("exact on the grid, surrogate, less exact without a grid (points; not tested):")
+    for tau_s in THRESHOLDS:
+        own = [differences(found, Cell(tau_s, "exact", ratio, "none", "surrogate"),
+                           Cell(tau_s, "exact", 0.0)) for ratio in RATIOS]  # fmt: skip
+        texts = [f"{_signed(paired.interval(one))} at {ratio:g}"
+                 for ratio, one in zip(RATIOS, own, strict=True) if len(one)]  # fmt: skip
+        lines.append(f"{1e3 * tau_s:5g}  {', '.join(texts)}")
     lines.append("mean sub-interval of the hidden layer over tau_s, Euler with adjusted:")
     for tau_s in THRESHOLDS:
         places = [(ratio, found.get(Cell(tau_s, "euler", ratio), {})) for ratio in RATIOS]
