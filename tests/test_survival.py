@@ -64,6 +64,11 @@ def assert_first_rows(path, whole):
     return n
 
 
+def is_finished(path):
+    with Trace(path) as trace:
+        return trace.status == "finished"
+
+
 def kill_and_resume(whole, kills, rng):
     """Start runs and kill them at random moments until that many kills have met a living one."""
     done, runs = 0, 0
@@ -87,7 +92,7 @@ def kill_and_resume(whole, kills, rng):
             now = assert_first_rows(path, whole)
             assert now >= shown, "an epoch that the trace showed is gone"
             shown = now
-            if code == 0:
+            if code == 0 or is_finished(path):  # killed between its last write and its end
                 break
             if shown:
                 arrays, _ = checkpoint.load_latest(path)

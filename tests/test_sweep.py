@@ -127,12 +127,12 @@ def test_a_local_sweep_reports_a_run_that_fails_after_its_retries(in_tmp, capsys
 @pytest.mark.parametrize("end", ["SIGINT", "SIGKILL"])
 def test_a_stopped_sweep_leaves_its_runs_checkpointed_and_alone(in_tmp, end):
     grid = ["--methods", "euler", "--dt", "0.01", "0.02", "--output", "d", *LONG]
-    line = [sys.executable, "-m", "lifnum.sweep", *grid, "--workers", "1", "--epochs", "400"]
+    line = [sys.executable, "-m", "lifnum.sweep", *grid, "--workers", "1", "--epochs", "100000"]
     process = subprocess.Popen(
         line, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    first, second = jobs(*grid, "--epochs", "400")
+    first, second = jobs(*grid, "--epochs", "100000")
     wait_for(lambda: is_under_way(first) or process.poll() is not None)
     child = process_of(first)
     if end == "SIGINT":  # as a terminal sends it: to all processes of the group
