@@ -8,7 +8,14 @@ import pytest
 import scipy.stats
 
 from lifnum.analysis.study import __main__ as program
-from lifnum.analysis.study import designs, paired, runner, spike_budget, time_constants
+from lifnum.analysis.study import (
+    designs,
+    other_data,
+    paired,
+    runner,
+    spike_budget,
+    time_constants,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -173,6 +180,29 @@ def test_families_are_as_large_as_the_design_says_and_find_what_differs():
                  if one.verdict == "differs"}  # fmt: skip
     assert differing == {time_constants.Cell(tau_s, "euler", ratio)
                          for tau_s in (0.005, 0.01) for ratio in (1.0, 1.5)}  # fmt: skip
+
+
+def test_families_on_other_data_are_those_of_the_design():
+    found = other_data.cells(table(other_data.runs(), lambda run: 0.9 - 0.01 * run.config.seed))
+    made = other_data.families(found)
+    assert {name: len(pairs) for name, pairs in made.items()} == {
+        "yinyang, adjusted less exact": 24, "yinyang, order 5 less Euler": 8,
+        "yinyang, piggyback less adjusted": 16, "yinyang, on the grid": 24,
+        "fashion-mnist, adjusted less exact": 12, "fashion-mnist, order 5 less Euler": 6,
+        "fashion-mnist, on the grid": 3, "fashion-mnist, surrogate": 6,
+    }  # fmt: skip
+    for name, pairs in made.items():
+        for cell, other in pairs:
+            assert cell.place == other.place and cell != other
+            assert other.ratio in (0.0, cell.ratio)
+            assert (other.gradient == "surrogate") <= (cell.gradient == "surrogate")
+            seeds = 10 if name.startswith("yinyang") else 3
+            assert found[cell].keys() == found[other].keys() == set(range(seeds))
+    # the grid is compared with none, another method on it with the exact solution there
+    grid = made["yinyang, on the grid"]
+    assert [(cell.method, other.method, other.ratio > 0) for cell, other in grid[:3]] == [
+        ("exact", "exact", False), ("euler", "exact", True), ("ps5", "exact", True)
+    ]  # fmt: skip
 
 
 # pages

@@ -98,7 +98,8 @@ def kill_and_resume(whole, kills, rng):
                 arrays, _ = checkpoint.load_latest(path)
                 assert len(arrays["trace.epochs.epoch"]) >= shown, "shown before it was saved"
         assert_equal_runs(whole, path)
-        assert len(list(Path().glob(f"{path}.checkpoint-*"))) == 1
+        # a run that was killed after its last write may leave the checkpoint before, too
+        assert len(list(Path().glob(f"{path}.checkpoint-*"))) in ((1,) if code == 0 else (1, 2))
         runs += 1
     return runs
 

@@ -13,6 +13,7 @@ from lifnum.fields import positive
 # measured at the end. Its figure is in pictures
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
+    "other-data": "lifnum.analysis.study.other_data",
     "spike-budget": "lifnum.analysis.study.spike_budget",
     "poster": "lifnum.analysis.study.poster",
     "stewart-bair": "lifnum.analysis.study.stewart_bair",

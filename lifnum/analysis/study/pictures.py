@@ -1,5 +1,7 @@
 """The figures of the studies in `designs`, from the rows of their tables."""
 
+from functools import partial
+
 import numpy as np
 
 from lifnum.analysis import style
@@ -9,6 +11,7 @@ from lifnum.analysis.study import (
     cost_picture,
     model_pictures,
     noise_picture,
+    other_data,
     poster,
     spike_budget,
     time_constants,
@@ -35,6 +38,7 @@ def draw(name, rows, path):
     """Write the figure of a study to a path."""
     known = {
         "time-constants": _time_constants,
+        "other-data": _other_data,
         "spike-budget": _spike_budget,
         "stewart-bair": cell_pictures.stewart_bair_figure,
         "de-alteriis-oddo": cell_pictures.de_alteriis_oddo_figure,
@@ -48,28 +52,40 @@ def draw(name, rows, path):
 
 
 def _time_constants(rows, path):
-    """Accuracy less exact's over dt / tau_s: columns are time constants, rows gradients.
+    places = {f"tau_s {1e3 * tau_s:g} ms": partial(Cell, tau_s) for tau_s in THRESHOLDS}
+    _over_steps(cells(rows), places, time_constants.METHODS, path)
 
-    Every run is a point; medians are of cells with at least two seeds. Rows without runs are left
-    out.
+
+def _other_data(rows, path):
+    found = other_data.cells(rows)
+    run = [place for place in other_data.PLACES if any(cell.place == place for cell in found)]
+    places = {place.title: partial(other_data.Cell, place) for place in run}
+    methods = other_data.METHODS["yinyang"] | {"surrogate": other_data.ON_THE_GRID["surrogate"]}
+    _over_steps(found, places, methods, path)
+
+
+def _over_steps(found, places, methods_of, path):
+    """Accuracy less exact's over dt / tau_s: columns are places, rows gradients.
+
+    places: {title: function that makes a cell}; methods_of: {kind of scheme: methods}. Every run is
+    a point; medians are of cells with at least two seeds. Rows without runs are left out.
     """
-    found = cells(rows)
     names = {"adjusted": "dense, adjusted", "piggyback": "dense, piggyback",
              "none": "on the grid, piggyback", "surrogate": "on the grid, surrogate"}  # fmt: skip
     kinds = [kind for kind in names if any(cell.ratio and _kind(cell) == kind for cell in found)]
-    size = style.WIDTH, 1.2 + 2.0 * len(kinds)
-    figure, axes = plt.subplots(len(kinds), len(THRESHOLDS), figsize=size, sharex=True,
+    size = 10 if len(places) < 5 else 8
+    figure, axes = plt.subplots(len(kinds), len(places), sharex=True,
+                                figsize=(style.WIDTH, 1.2 + 2.0 * len(kinds)),
                                 sharey="row", squeeze=False)  # fmt: skip
     for row, kind in enumerate(kinds):
-        methods = {method + str(order or "") for method, order in time_constants.METHODS[kind]}
+        methods = {method + str(order or "") for method, order in methods_of[kind]}
         gradient = "piggyback" if kind == "none" else kind
         how = "none" if kind in ("none", "surrogate") else "dense", gradient
-        for column, tau_s in enumerate(THRESHOLDS):
-            own = axes[row, column]
-            reference = Cell(tau_s, "exact", 0.0)
+        for own, (title, cell) in zip(axes[row], places.items(), strict=True):
+            reference = cell("exact", 0.0)
             for k, method in enumerate(name for name in _LOOKS if name in methods):
                 label, color, marker = _LOOKS[method]
-                values = [differences(found, Cell(tau_s, method, ratio, *how), reference)
+                values = [differences(found, cell(method, ratio, *how), reference)
                           for ratio in RATIOS]  # fmt: skip
                 x = np.array(RATIOS) * 1.05 ** (k - (len(methods) - 1) / 2)
                 for place, points in zip(x, values, strict=True):
@@ -82,7 +98,7 @@ def _time_constants(rows, path):
             own.axhline(0.0, **style.EXACT)
             if row == 0:
                 exact = interval([one["accuracy"] for one in found.get(reference, {}).values()])
-                own.set_title(f"tau_s {1e3 * tau_s:g} ms\nexact {exact.text(form='.1f')} %")
+                own.set_title(f"{title}\nexact {exact.text(form='.1f')} %", fontsize=size)
         difference_axis(axes[row, 0], f"{names[kind]}\naccuracy less exact's (points)")
     for own in axes[-1]:
         logarithmic(own, "x")
