@@ -310,7 +310,8 @@ def stored_lines(rows):
             number(1e6 * float(timed["seconds"])),
         ])  # fmt: skip
     head = ["cell", "method", "setting", "stored error (mV)", "ours (mV)", "ours, relative rule",
-            "stored order", "ours", "stored us a cell and s", "ours (us)"]  # fmt: skip
+            "stored order", "ours", "stored us a cell and s",
+            "ours (us; of `ps` for `ps-absolute`)"]  # fmt: skip
     return table(head, lines)
 
 
