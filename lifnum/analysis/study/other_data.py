@@ -126,16 +126,11 @@ class Cell(NamedTuple):
 
 
 def cells(rows):
-    """{Cell: {seed: row}} of a table, with measures as numbers; accuracy is in percent."""
+    """{Cell: {seed: row}} of a table, see `time_constants.cells`."""
     places = {(place.dataset, place.tau_s, place.window): place for place in PLACES}
-    found = {}
-    for row in rows:
-        tau_s = float(row["tau_s"])
-        place = places[row["dataset"], tau_s, float(row["window"])]
-        cell = Cell(place, row["method"], round(float(row["dt"]) / tau_s, 6),
-                    row["interpolation"], row["gradient"])  # fmt: skip
-        found.setdefault(cell, {})[int(row["seed"])] = time_constants.numbers(row)
-    return found
+    return time_constants.cells(
+        rows, Cell, lambda row: places[row["dataset"], float(row["tau_s"]), float(row["window"])]
+    )
 
 
 def families(found):

@@ -94,20 +94,18 @@ class Cell(NamedTuple):
         return f"{1e3 * self.tau_s:5g} {self.ratio:5g}  {name}"
 
 
-def numbers(row):
-    """Measures of a row as numbers; accuracy is in percent."""
-    found = {name: float(row[name]) for name in ("failed", "hidden_spikes", "hidden_step")}
-    return found | {"accuracy": 100.0 * float(row["accuracy"])}
+def cells(rows, cell=Cell, place=lambda row: float(row["tau_s"])):
+    """{cell: {seed: row}} of a table, with measures as numbers; accuracy is in percent.
 
-
-def cells(rows):
-    """{Cell: {seed: row}} of a table, with measures as numbers; accuracy is in percent."""
+    cell: the class of cells, whose first entry is the place of a row.
+    """
     found = {}
     for row in rows:
-        tau_s = float(row["tau_s"])
-        scheme = row["method"], round(float(row["dt"]) / tau_s, 6)
-        cell = Cell(tau_s, *scheme, row["interpolation"], row["gradient"])
-        found.setdefault(cell, {})[int(row["seed"])] = numbers(row)
+        ratio = round(float(row["dt"]) / float(row["tau_s"]), 6)
+        own = cell(place(row), row["method"], ratio, row["interpolation"], row["gradient"])
+        numbers = {name: float(row[name]) for name in ("failed", "hidden_spikes", "hidden_step")}
+        numbers["accuracy"] = 100.0 * float(row["accuracy"])
+        found.setdefault(own, {})[int(row["seed"])] = numbers
     return found
 
 
