@@ -73,7 +73,7 @@ def _over_steps(found, places, methods_of, path):
     names = {"adjusted": "dense, adjusted", "piggyback": "dense, piggyback",
              "none": "on the grid, piggyback", "surrogate": "on the grid, surrogate"}  # fmt: skip
     kinds = [kind for kind in names if any(cell.ratio and _kind(cell) == kind for cell in found)]
-    size = 10 if len(places) < 5 else 8
+    title_size = 10 if len(places) < 5 else 8
     figure, axes = plt.subplots(len(kinds), len(places), sharex=True,
                                 figsize=(style.WIDTH, 1.2 + 2.0 * len(kinds)),
                                 sharey="row", squeeze=False)  # fmt: skip
@@ -98,7 +98,7 @@ def _over_steps(found, places, methods_of, path):
             own.axhline(0.0, **style.EXACT)
             if row == 0:
                 exact = interval([one["accuracy"] for one in found.get(reference, {}).values()])
-                own.set_title(f"{title}\nexact {exact.text(form='.1f')} %", fontsize=size)
+                own.set_title(f"{title}\nexact {exact.text(form='.1f')} %", fontsize=title_size)
         difference_axis(axes[row, 0], f"{names[kind]}\naccuracy less exact's (points)")
     for own in axes[-1]:
         logarithmic(own, "x")
