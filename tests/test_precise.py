@@ -5,7 +5,7 @@ import precise_models
 import pytest
 from cases import SETTINGS
 
-from lifnum import Network, Scheme, SpikeTrains, models
+from lifnum import Model, Network, Scheme, SpikeTrains, models
 
 pytestmark = pytest.mark.skipif(
     not precise_models.IS_PRECISE, reason="long doubles have no more digits here"
@@ -62,3 +62,14 @@ def test_spike_times_over_0_4_s_are_those_of_the_differential_equation(name):
     print(f"{name}: {len(errors)} spikes, {np.sum(~steep)} graze, largest error {largest:.1e} ms")
     assert len(errors) > 5
     assert largest <= TOLERANCE
+
+
+def test_a_parameter_beside_a_greater_number_keeps_its_digits():
+    """v' = 1e6 + current - u, u = 1e6: the sum of both constants has no digit of the current's."""
+    model = Model(
+        "sum", {"v": "1e6 + current - u", "u": "0"}, threshold=("v", 1.0), reset={"v": "0"},
+        parameters={"current": 0.1}, initial={"u": "1e6"}, input="v",
+    )  # fmt: skip
+    net = Network([(np.zeros((1, 1)), model)], Scheme("ps", dt=1.0, tolerance=1e-14), 101.0)
+    out = net.forward(SpikeTrains.from_samples([([], [])], 1))
+    np.testing.assert_allclose(out.times, 10.0 * np.arange(1, 11), rtol=2e-15)

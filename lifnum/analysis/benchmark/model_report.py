@@ -1,5 +1,7 @@
 """The rows of the table about models, from the repetitions of `models` alone."""
 
+import math
+
 import numpy as np
 
 from lifnum.analysis.benchmark.models import GOAL
@@ -75,10 +77,12 @@ def _text(one):
 
 
 def _precise_rows(measured, what, peer):
-    """Each, and the fastest of ours against the peer."""
+    """Each, and the fastest against the peer: of those whose error is no greater, if any."""
     table = [(f"{what}, {name}", _text(one)) for name, one in measured.items()]
     own = [name for name in measured if name != peer]
     if peer in measured:
+        least = measured[peer].get("error", [math.inf])
+        own = [name for name in own if measured[name].get("error", [0.0]) <= least] or own
         best = min(own, key=lambda name: _median(measured[name]))
         table.append((f"{what}, {best}, against {peer}", _ratio(measured, best, peer)))
     return table

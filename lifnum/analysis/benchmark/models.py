@@ -27,7 +27,7 @@ IZHIKEVICH = {"a": 0.02, "b": 0.2, "c": -65.0, "d": 8.0, "tau_s": 5.0}
 
 GATES = {"m": 0.05293248525725, "h": 0.59612075350846, "n": 0.31767691406070, "tau_s": 5.0}
 
-SERIES_STEPS = (0.1, 0.15, 0.2)  # ms: heyoka finds its own
+SERIES_STEPS = (0.15, 0.3, 0.5)  # ms: heyoka finds its own
 
 # which reach GOAL: steps of Brian2's rk4, and (order, dt) of ours, ms
 BRIAN2_STEPS = (0.012, 0.01)

@@ -45,36 +45,34 @@ SMALL = 60  # operations of a function that is compiled into what calls it
 _BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
-def _linear(graph, factor, node):
+def _linear(graph, factor, node, constants_last):
     """factor times an expression, as constant + coefficient * term + ...: one operation a term.
 
-    A coefficient depends on parameters alone.
+    A coefficient depends on parameters alone. A parameter that was added to another constant first
+    would be off by the same rounding at every step: what limits a precise series.
     """
-    constant, terms = graph.number(0.0), {}
+    zero, one, constants, terms = graph.number(0.0), graph.number(1.0), [], {}
 
     def collect(node, coefficient):
-        nonlocal constant
         operation, *rest = graph.nodes[node]
-        if not graph.varies[node]:
-            constant = graph.add(constant, graph.mul(coefficient, node))
-        elif operation in ("add", "sub"):
+        if operation in ("add", "sub"):
             collect(rest[0], coefficient)
             collect(rest[1], coefficient if operation == "add" else graph.neg(coefficient))
+        elif not graph.varies[node]:
+            constants.append((graph.mul(coefficient, node), one))
         elif operation == "neg":
             collect(rest[0], graph.neg(coefficient))
         elif operation == "mul" and not all(graph.varies[one] for one in rest):
             fixed, other = sorted(rest, key=lambda one: graph.varies[one])
             collect(other, graph.mul(coefficient, fixed))
         else:
-            terms[node] = graph.add(terms.get(node, graph.number(0.0)), coefficient)
+            terms[node] = graph.add(terms.get(node, zero), coefficient)
 
     collect(node, factor)
-    total = constant
-    for term, coefficient in terms.items():
-        if graph.is_number(coefficient, -1.0):
-            total = graph.sub(total, term)
-        else:
-            total = graph.add(total, graph.mul(coefficient, term))
+    total, terms = zero, list(terms.items())
+    for term, coefficient in terms + constants if constants_last else constants + terms:
+        minus = graph.is_number(coefficient, -1.0)
+        total = graph.sub(total, term) if minus else graph.add(total, graph.mul(coefficient, term))
     return total
 
 
@@ -101,13 +99,16 @@ class Source:
         self.graph, self.slots, self._slot = model._graph, [], {}
         graph, self.n = self.graph, len(model.variables)
         rate = graph.number(1.0 / model.time_unit)
-        self.right = [_linear(graph, rate, node) for node in model._nodes["right"]]
+        nodes = model._nodes["right"]
+        self.right = [_linear(graph, rate, node, False) for node in nodes]
+        self.precise = [_linear(graph, rate, node, True) for node in nodes]
         self.reset, self.gate, self._moves = model._nodes["reset"], -1, {}
         if model.refractory > 0.0:
             v, gate = model.threshold_index, graph.symbol("parameter", GATE)
             self._operand(gate, None)
             self.gate, self._moves = self._slot[gate], {gate: False}
-            self.right[v] = graph.mul(gate, self.right[v])
+            for right in (self.right, self.precise):
+                right[v] = graph.mul(gate, right[v])
         n = self.n
         directions = [graph.symbol("d", k) for k in range(n)]
         weights = [graph.symbol("w", k) for k in range(n)]
@@ -248,7 +249,7 @@ class Source:
         graph, n = self.graph, self.n
         row, n_rows = {graph.symbol("y", k): k for k in range(n)}, n
         lines = ["@kernel", f"def {name}(p, r, k, h):"]
-        outputs = [*self.right, *more]
+        outputs = [*self.precise, *more]
         ordered = [node for node in graph.order(outputs) if graph.varies[node]]
         kept = self._kept(ordered) | {node for node in more if graph.varies[node]}
 
@@ -299,7 +300,7 @@ class Source:
                 n_rows += 1
         lines.append("    step = h / (k + 1)")
         lines += [
-            f"    put(r, {k}, k + 1, step * {term(node)})" for k, node in enumerate(self.right)
+            f"    put(r, {k}, k + 1, step * {term(node)})" for k, node in enumerate(self.precise)
         ]
         return n_rows, "\n".join([*lines, "    return len(p)", ""]), where
 
