@@ -65,6 +65,7 @@ def engine_of(model, source, scheme, duration):
     a, b = np.zeros((0, 0)), np.zeros(0)
     if family is engine.Stages:
         a, b = coefficients(scheme.method)
+    straight = scheme.interpolation == "dense" and len(b) == 1  # Euler's steps are chords
     positive, negative = model.input_indices
     return family(
         n=source.n,
@@ -76,6 +77,7 @@ def engine_of(model, source, scheme, duration):
         entries=source.entries,
         n_rows=source.n_rows,
         interpolation=INTERPOLATIONS[scheme.interpolation],
+        chords=scheme.interpolation == "linear" or straight,
         has_reset=bool(model.reset),
         positive=positive,
         negative=negative,
@@ -130,13 +132,8 @@ class ModelLayer:
         self._vectors = vectors(source, model, self.engine)
         self._need_alone(("flow", "rate", "root"))
         self._vectorise("quiet")
-        chords = scheme.interpolation == "linear" and scheme.spikes_per_step is None
-        if (
-            chords
-            and model.reset
-            and source.gate < 0
-            and not isinstance(self.engine, engine.Series)
-        ):
+        alone = scheme.spikes_per_step is not None or source.gate >= 0 or not model.reset
+        if self.engine.chords and not alone and not isinstance(self.engine, engine.Series):
             self._vectorise("leap")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
@@ -154,7 +151,8 @@ class ModelLayer:
     def _need_alone(self, names):
         """Compile what stages are of one neuron."""
         if isinstance(self.engine, engine.Stages):
-            found = {name: address_in(self._vectors, f"{name}_alone") for name in names}
+            missing = [name for name in names if getattr(self.engine, name) == 0]
+            found = {name: address_in(self._vectors, f"{name}_alone") for name in missing}
             self.engine = self.engine._replace(**found)
 
     def _vectorise(self, name):

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, seed, settings
 
 from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
+from lifnum.kernels.general.passes import SEGMENT
 
 DURATION = 2.0
 
@@ -165,6 +166,12 @@ def check_adjusted(case, spikes, n_directions=2):
         assert abs(terms.sum() - expected) <= 1e-9 * np.abs(terms).sum()
 
 
+def tie(case):
+    """Two inputs of a case at a time, in the order in which lifnum has them."""
+    case.times[1::2] = case.times[::2]
+    case.indices = case.indices[np.lexsort((case.indices, case.times))]
+
+
 class ModelCase:
     """A layer of two neurons of a model, and its input, for lifnum and for the oracle."""
 
@@ -204,3 +211,22 @@ def check_drawn(strategy, check, n, part, verdicts):
 
     run()
     print(n, "examples:", dict(verdicts))
+
+
+def check_checkpoints(model, scheme, duration):
+    """One neuron in one and in three segments of sub-intervals; returns its spikes.
+
+    Inputs of weight 0 cut them. All spikes have derivatives: the adjoint passes the segments' ends.
+    """
+    grid, results = round(duration / scheme.dt), []
+    assert grid + 2 < SEGMENT
+    for n_more in (0, 5 * SEGMENT // 2 - grid):
+        times = np.append([0.1, 0.6], np.arange(n_more) / max(n_more, 1)) * duration
+        inputs = SpikeTrains.from_samples([(times, np.append([0, 0], np.ones(n_more, int)))], 2)
+        net = Network([(np.array([[3.0], [0.0]]), model)], scheme, duration)
+        out = net.forward(inputs)
+        (d_w,), d_times = net.backward(np.cos(out.times), input_gradient=True)
+        results.append((out.times, d_w[0], d_times[inputs.indices == 0]))
+    for one, three in zip(*results, strict=True):
+        np.testing.assert_allclose(three, one, rtol=1e-10)
+    return out.times

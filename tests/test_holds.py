@@ -6,9 +6,9 @@ import naive_models
 import naive_pieces
 import numpy as np
 import pytest
-from cases import ModelCase, check_adjusted, relative_error
+from cases import ModelCase, check_adjusted, check_checkpoints, relative_error, tie
 
-from lifnum import Model, Network, RungeKutta, Scheme, SpikeTrains, models
+from lifnum import Model, Network, RungeKutta, Scheme, SimulationError, SpikeTrains, models
 
 # onto the held variable: weights of either sign; or those of one sign, the others onto another
 LIFTED = Model(name="lifted", equations={"v": "(current - v) / 10"}, parameters={"current": 3.0},
@@ -117,6 +117,16 @@ def test_both_gradients_with_holds_coincide_on_a_trajectory_without_error():
     assert relative_error(two, one) <= 1e-9 and relative_error(two_t, one_t) <= 1e-9
 
 
+@pytest.mark.parametrize(("name", "method"), [("lif", "euler"), ("lif-coba", "rk4")])
+def test_inputs_at_the_same_time_during_a_hold_have_derivatives_of_their_own(name, method):
+    case = held_case(name, method)
+    tie(case)
+    _, out, expected = run(case)
+    refractory = case.models[0].refractory
+    assert any(0.0 < t - spike < refractory for t in case.times[::2] for spike in out.times)
+    check_adjusted(case, expected)
+
+
 @pytest.mark.parametrize("name", ["lif", "lifted"])
 def test_holds_and_a_limit_of_spikes_hold_together(name):
     case = held_case(name, "rk4", spikes_per_step=1)
@@ -175,21 +185,22 @@ def test_a_neuron_that_is_held_changes_nothing_of_its_neighbours():
 
 
 def test_long_runs_with_holds_are_differentiated_from_checkpoints_as_short_ones_are():
-    """Three segments of sub-intervals, whose ends fall into holds."""
+    """Both ends of segments, at 2 and 4 fifths of the run, fall into holds."""
     model = models.lif_coba(current=60.0, refractory=15.0)
-    results = []
-    for duration in (20.0, 50.0):
-        scheme = Scheme("ps", 8, dt=0.02)
-        net = Network([(np.array([[3.0, 1.0]]), model)], scheme, duration)
-        inputs = SpikeTrains.from_samples([([1.0, 7.0, 14.0], [0, 0, 0])], 1)
-        out = net.forward(inputs)
-        held = np.array([any(t < 0.02 * 1024 < t + 15.0 for t in out.times[out.indices == j])
-                         for j in range(2)])  # fmt: skip
-        assert duration < 21.0 or held.all()
-        results.append(net.backward((out.times < 20.0) * 1.0, input_gradient=True))
-    (one, one_t), (two, two_t) = results
-    np.testing.assert_allclose(one[0], two[0], rtol=1e-12)
-    np.testing.assert_allclose(one_t, two_t, rtol=1e-12)
+    times = check_checkpoints(model, Scheme("ps", 8, dt=0.02), 40.0)
+    assert all(np.any((times < end) & (end < times + 15.0)) for end in (16.0, 32.0))
+
+
+def test_halvings_without_end_during_a_hold_are_an_error_that_says_where():
+    """From the spike on x relaxes in 1e-10 of the step, which a tolerance halves so far."""
+    model = Model(name="stiff", equations={"v": "1", "y": "0", "x": "y*y - x*x"}, input="v",
+                  threshold=("v", 1.0), reset={"v": 0.0, "y": 1e10}, refractory=1.5)  # fmt: skip
+    net = Network([(np.zeros((1, 1)), model)], Scheme("ps", dt=1.0, tolerance=1e-6), 3.0)
+    (layer,) = net.layers
+    layer.engine = layer.engine._replace(most_cuts=10_000)
+    where = "neuron 0: stiff is not at the end of a step after 1, 10000 halvings"
+    with pytest.raises(SimulationError, match=where):
+        net.forward(SpikeTrains.from_samples([([], [])], 1))
 
 
 def test_a_hold_without_a_reset_is_refused():

@@ -7,9 +7,7 @@ import numpy as np
 from lifnum.compiler import by_class, call, kernel
 from lifnum.kernels.general.engine import (
     DECAY,
-    DENSE,
     END,
-    LINEAR,
     POLYNOMIAL,
     RATE_AT,
     RESULT,
@@ -190,9 +188,9 @@ def crossing(e, c, y, step, out):
     """
     v, h, end = e.v, step.h, c.room[END, e.v]
     reached = end >= c.theta
-    if h == 0.0 or (not reached and e.interpolation != DENSE):
+    if h == 0.0 or (not reached and e.chords):
         return NO_CROSSING
-    if e.interpolation == LINEAR:
+    if e.chords:
         rise, gap = end - y[v], c.theta - y[v]
         s = h * (gap / rise) if rise > gap else h
     else:
@@ -205,7 +203,7 @@ def crossing(e, c, y, step, out):
 
 @kernel
 def _stages_arrive(e, c, y, step, out):
-    if e.interpolation == LINEAR:  # else the search for the root has left it there
+    if e.chords:  # else the search for the root has left it there
         state_at(e, c, y, step, out)
 
 

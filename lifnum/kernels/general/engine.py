@@ -36,6 +36,7 @@ class Engine(NamedTuple):
     entries: np.ndarray  # (m, 4), int64: see `source.Source`
     n_rows: int
     interpolation: int
+    chords: bool  # a spike is where the chord of a step reaches theta: Euler's dense output is one
     has_reset: bool
     positive: int  # the variable that weights w >= 0 act on, and that of the others
     negative: int

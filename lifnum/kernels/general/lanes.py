@@ -245,7 +245,7 @@ def note_leap(e, g, s, k, lane):
 def land(e, g, s, k, lane):
     """The spike of a lane that `leap` has taken over sub-interval k; False: it may have none."""
     n = s.counts[lane]
-    if n >= min(e.max_spikes, s.spikes.shape[1]):
+    if n >= s.spikes.shape[1]:  # at most the cap
         return False
     s.spikes[lane, n] = min(g.time[k] + g.spike[e.n, lane], e.duration)
     s.counts[lane] = n + 1

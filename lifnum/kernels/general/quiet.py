@@ -11,7 +11,7 @@ from lifnum.kernels.general.expansion import each, expansion, lines_of, tuple_of
 HEADER = """\
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
-from lifnum.kernels.general.engine import DENSE, LOSE, MAX_ORDER, NONE
+from lifnum.kernels.general.engine import LOSE, MAX_ORDER, NONE
 from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, HOLDS, LIVE
 from lifnum.kernels.vectors import add, load, store, total
 from lifnum._compiled.{module} import {names}
@@ -32,7 +32,7 @@ def quiet(e, g, first, last):
     y = {state}
     z, theta = y, load(g.theta, 0, 0)
     live, armed, base = g.word[LIVE], g.word[ARMED], g.word[BASE]
-    clocked, dense, recording = e.interpolation == NONE, e.interpolation == DENSE, len(g.states) > 0
+    clocked, recording = e.interpolation == NONE, len(g.states) > 0
     arms = not e.has_reset or (clocked and e.overshoot == LOSE)
     flags, k = 0, first
     while k < last:
@@ -44,23 +44,26 @@ def quiet(e, g, first, last):
             g.flags[k - base], g.live[k - base] = 0, live
 {record}
         h = g.time[k + 1] - g.time[k]
-        if not g.tied[k] and not (clocked and h == 0.0):
-            z, bound, failed = flow(e, g, p, y, h, live)
-            end = z[{v}]
-            size = {sum}
-            rest = size - size  # not a number where the state is not finite
-            if clocked:
-                bound = end
+        if not (clocked and h == 0.0):
+            if g.tied[k]:  # nothing happens, but that each input may move on its own
+                z, flags = y, {held} & live
             else:
-                bound = greater(bound, end) if dense else end
-                if source >= 0 or k == first:  # else it was below after the last one
-                    bound = greater(bound, y[{v}])
-            above = reaches(bound + rest, theta)
-            if arms:
-                above = (above & armed) | reaches(rest, 1.0)
-            flags = (above | failed{held}) & live
-            if arms:
-                armed |= ~(reaches(end, theta) | flags) & ALL
+                z, bound, failed = flow(e, g, p, y, h, live)
+                end = z[{v}]
+                size = {sum}
+                rest = size - size  # not a number where the state is not finite
+                if clocked:
+                    bound = end
+                else:
+                    bound = end if e.chords else greater(bound, end)
+                    if source >= 0 or k == first:  # else it was below after the last one
+                        bound = greater(bound, y[{v}])
+                above = reaches(bound + rest, theta)
+                if arms:
+                    above = (above & armed) | reaches(rest, 1.0)
+                flags = (above | failed | {held}) & live
+                if arms:
+                    armed |= ~(reaches(end, theta) | flags) & ALL
             if flags != 0:
                 if recording:
                     g.flags[k - base] = flags
@@ -88,13 +91,16 @@ def quiet_back(e, g, b, first, last):
 {store_before}
         y = {recorded}
         h = g.time[k + 1] - g.time[k]
+        wanted, rise = timed and (g.source[k] >= 0 or g.source[k + 1] >= 0), 0.0 * lam[0]
         if not g.tied[k]:
-            wanted = timed and (g.source[k] >= 0 or g.source[k + 1] >= 0)
             lam, rise = pull(e, g, b, p, y, h, lam, wanted, mine)
-            if wanted:
-                f = total(chosen(mine, rise, 0.0))
-                b.d_points[k + 1] += f
-                b.d_points[k] -= f
+        elif wanted:
+            rate = field_of(p, y)
+            rise = {rise}
+        if wanted:
+            f = total(chosen(mine, rise, 0.0))
+            b.d_points[k + 1] += f
+            b.d_points[k] -= f
         lam = {lam_mine}
         if flags != 0:
 {store_lam}
@@ -165,7 +171,7 @@ def _walks(n, n_p, v, inputs, holds):
         p=each(n_p, "load(g.p, #, 0)"),
         state=each(n, "load(g.state, #, 0)"),
         jump=tuple_of(jump),
-        held=" | g.word[HOLDS]" if holds else "",
+        held="g.word[HOLDS]" if holds else "0",
         record=lines_of(n, "put(g.states, k - base, #, y[#])", 12),
         v=v,
         sum=" + ".join(f"z[{i}]" for i in range(n)),
@@ -177,7 +183,7 @@ def _walks(n, n_p, v, inputs, holds):
         recorded=each(n, "at(g.states, k - base, #)"),
         lam_mine=each(n, "chosen(mine, lam[#], 0.0)"),
         store_lam=lines_of(n, "store(b.lam, #, 0, lam[#])", 12),
-        input=given,
+        input=given, rise=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
         store_lam_end=lines_of(n, "store(b.lam, #, 0, lam[#])", 4),
     )  # fmt: skip
 
