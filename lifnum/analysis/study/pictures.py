@@ -95,6 +95,8 @@ def _over_steps(found, places, methods_of, path):
                          if len(points) > 1]  # fmt: skip
                 if known:
                     own.plot(*np.array(known).T, color=color, marker=marker, label=label)
+            if not own.lines:
+                own.text(0.5, 0.75, "no runs", transform=own.transAxes, ha="center", fontsize=8)
             own.axhline(0.0, **style.EXACT)
             if row == 0:
                 exact = interval([one["accuracy"] for one in found.get(reference, {}).values()])
@@ -102,7 +104,7 @@ def _over_steps(found, places, methods_of, path):
         difference_axis(axes[row, 0], f"{names[kind]}\naccuracy less exact's (points)")
     for own in axes[-1]:
         logarithmic(own, "x")
-        own.set_xticks(RATIOS, [plain(ratio) for ratio in RATIOS])
+        own.set_xticks(RATIOS, [plain(ratio) for ratio in RATIOS], fontsize=title_size - 1)
         own.set_xlabel("dt / tau_s")
     _legend(figure, axes)
     style.save(figure, path)
