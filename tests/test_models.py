@@ -159,6 +159,20 @@ def test_inputs_at_the_same_time_have_derivatives_of_their_own(name, scheme):
     assert relative_error(found[0], found[1]) <= 1e-5
 
 
+@pytest.mark.parametrize("scheme", ["euler", "ps7", "ps-1e-6"])
+def test_an_input_at_the_smallest_time_has_a_derivative_with_all_digits(scheme):
+    """Coefficients with the powers of such a step inside have lost theirs."""
+    found = []
+    for time in (5e-324, 1e-13):
+        case, _ = well_conditioned(["lif-coba"], scheme, "dense")
+        case.times[0] = time
+        net = case.network()
+        out = net.forward(case.inputs())
+        found.append(net.backward(np.cos(out.times), input_gradient=True)[1])
+    assert abs(found[1][0]) > 1e-6
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "interpolation"),
     [("lif", "euler", "none"), ("lif-coba", "rk2", "linear"),

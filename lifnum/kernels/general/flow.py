@@ -7,7 +7,7 @@ Each function is one of the family of methods that the engine's class names. Sym
 import math
 
 from lifnum.compiler import by_class, call, kernel
-from lifnum.kernels.general.engine import MAX_ORDER, Exponential, Series, Stages
+from lifnum.kernels.general.engine import MAX_ORDER, SHORTEST, Exponential, Series, Stages
 from lifnum.methods.exponential import exponential_flow, exponential_pull, exponential_rate
 from lifnum.methods.runge_kutta import stages_flow, stages_pull, stages_rate
 from lifnum.methods.taylor import (
@@ -120,7 +120,10 @@ def _exponential_rate(e, c, y, step, out):
 
 @kernel
 def _series_rate(e, c, y, step, out):
-    series_rate(e, c.r, step.order, step.s / step.h, step.h, out)
+    if step.h < SHORTEST:
+        call(e.field, (c.p, y, out))
+    else:
+        series_rate(e, c.r, step.order, step.s / step.h, step.h, out)
 
 
 _rate = by_class({Stages: _stages_rate, Series: _series_rate, Exponential: _exponential_rate})

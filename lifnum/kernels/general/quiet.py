@@ -11,7 +11,7 @@ from lifnum.kernels.general.expansion import each, expansion, lines_of, tuple_of
 HEADER = """\
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
-from lifnum.kernels.general.engine import LOSE, MAX_ORDER, NONE
+from lifnum.kernels.general.engine import LOSE, MAX_ORDER, NONE, SHORTEST
 from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, HOLDS, LIVE
 from lifnum.kernels.vectors import add, load, store, total
 from lifnum._compiled.{module} import {names}
@@ -210,7 +210,7 @@ def pull(e, g, b, p, y, h, lam, wanted, live):
     r = g.series
     order, failed = expansion_all(p, y, h, e.order, e.tolerance, r, g.reach, live)
     rise = 0.0 * lam[0]
-    if wanted and h > 0.0:
+    if wanted and h >= SHORTEST:
         for k in range(order, 0, -1):
             rise = rise + float(k) * ({dot})
         rise = rise / h
