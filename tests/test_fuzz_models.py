@@ -16,7 +16,7 @@ import pytest
 from cases import SETTINGS, check_drawn
 from hypothesis import strategies as st
 
-from lifnum import Network, Scheme, SimulationError, SpikeTrains, models
+from lifnum import Model, Network, Scheme, SimulationError, SpikeTrains, models
 
 MARGIN = 1e-11  # some ten thousand roundings: a spike amplifies them, and there are several
 
@@ -61,6 +61,17 @@ class Case:
         numbers = {name: changed(x, sign) for name, x in self.model.parameters.items()}
         weights = np.reshape([changed(w, 1.0) for w in self.weights.flat], self.weights.shape)
         return replace(self, model=self.model.with_parameters(**numbers), weights=weights)
+
+    def held(self, steps):
+        """The same with a refractory time of so many steps of the grid."""
+        data = self.model.as_data() | {"refractory": steps * self.scheme.dt}
+        return replace(self, model=Model(**data))
+
+    def network(self):
+        """(network, input) of lifnum."""
+        sample = [t for t, _ in self.inputs], [i for _, i in self.inputs]
+        net = Network([(self.weights, self.model)], self.scheme, self.duration)
+        return net, SpikeTrains.from_samples([sample], N_PRE)
 
     def oracle(self):
         """(spikes, steps whose polynomial crosses the threshold several times)."""
@@ -109,10 +120,7 @@ def cases(draw, pairs):
 
 def simulated(case):
     """(spikes and gradients of the kernels, what an error said)."""
-    trains = SpikeTrains.from_samples(
-        [([t for t, _ in case.inputs], [i for _, i in case.inputs])], N_PRE
-    )
-    net = Network([(case.weights, case.model)], case.scheme, case.duration)
+    net, trains = case.network()
     try:
         out = net.forward(trains)
         (gradient,) = net.backward(np.ones(len(out.times)))
@@ -167,6 +175,36 @@ def check(case, verdicts):
     verdicts["spikes"] += len(times)
 
 
+def check_vector(case, verdicts):
+    """Run one case by vectors and again with every neuron on its own."""
+    if case is None or case.scheme.interpolation == "none":
+        return
+    net, trains = case.network()
+    (layer,) = net.layers
+
+    def run():
+        out = net.forward(trains)
+        (d_w,), d_times = net.backward(np.cos(np.arange(1.0, len(out.times) + 1)), True)
+        return out.times, out.indices, d_w * case.weights, d_times * case.duration
+
+    try:
+        together = run()
+    except SimulationError:
+        return
+    layer._vectors = None
+    layer.engine = layer.engine._replace(quiet=0, quiet_back=0, leap=0)
+    alone = run()
+    for one, other in zip(together[:2], alone[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    changes = [np.concatenate([x.ravel() for x in found[2:]]) for found in (together, alone)]
+    if np.isfinite(changes).all():
+        # of times of the size of the duration, which may cancel
+        size = max(np.abs(changes).max(), 1e-3 * case.duration)
+        np.testing.assert_allclose(*changes, rtol=0, atol=1e-9 * size)
+        verdicts["equal"] += 1
+        verdicts["changes"] += np.any(changes)
+
+
 def check_many(n, part, pairs):
     """n cases; what became of them."""
     verdicts = Counter()
@@ -181,6 +219,17 @@ def check_many(n, part, pairs):
 
 def test_models_on_any_data_equal_the_oracle_or_are_refused():
     check_many(150, 1, SHORT)
+
+
+@pytest.mark.parametrize(("name", "refractory"), [(None, 0.0), ("izhikevich", 2.3)])
+def test_a_vector_of_neurons_does_what_each_does_on_its_own(name, refractory):
+    """refractory: in steps of the grid."""
+    found = cases([pair for pair in SHORT if name in (None, pair[0])])
+    if refractory:
+        found = found.map(lambda case: case and case.held(refractory))
+    verdicts = Counter()
+    check_drawn(found, check_vector, 600, 3, verdicts)
+    assert verdicts["equal"] > 300 and verdicts["changes"] > 75
 
 
 @pytest.mark.slow
