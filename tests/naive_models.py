@@ -198,7 +198,7 @@ def simulate_neuron(inputs, weights, plain, scheme, duration, index, conditionin
                 length, piece = rest, None
                 for cuts in range(MAX_CUTS + 1):
                     with np.errstate(all="ignore"):
-                        piece = Piece(plain, scheme, y, rest * 0.5**cuts)
+                        piece = Piece(plain, scheme, y, rest * 0.5**cuts, piece)
                         length = rest * 0.5**cuts
                         end = piece.at(length)
                     # a piece that is not cut again counts as it is

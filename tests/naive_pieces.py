@@ -181,16 +181,42 @@ def coefficients(plain, y, unit, order, tolerance=None):
     return c, None if tolerance is not None else order
 
 
-class Piece:
-    """The numerical trajectory from a state y, planned for a length h."""
+def halved(c, tolerance):
+    """`coefficients` of half the step, to the bit, from MAX_ORDER of the whole; or None.
 
-    def __init__(self, plain, scheme, y, h):
+    The k-th is less by 2^k: no rounding changes. None: a number is beyond the range of floats.
+    """
+    half = [[a * 0.5**k for k, a in enumerate(row)] for row in c]
+    largest, small = [abs(real(row[0])) for row in half], 0
+    for k in range(1, MAX_ORDER + 1):
+        sizes = [abs(real(row[k])) for row in half]
+        if not all(a == 0.0 or 1e-200 < abs(a) < 1e200
+                   for row in half for a in (np.real(row[k]), np.imag(row[k]))):  # fmt: skip
+            return None
+        fine = all(a <= tolerance * b for a, b in zip(sizes, largest))
+        largest = [max(a, b) for a, b in zip(sizes, largest)]
+        small = small + 1 if fine else 0
+        if small == 2:
+            return half, k
+    return half, None
+
+
+class Piece:
+    """The numerical trajectory from a state y, planned for a length h.
+
+    twice: that of a length 2 h, if it is known.
+    """
+
+    def __init__(self, plain, scheme, y, h, twice=None):
         self.plain, self.scheme, self.y, self.h = plain, scheme, np.array(y, complex), h
         self.unit = real(h)
         self.converged = True
         if scheme.method == "ps":
-            c, order = coefficients(plain, self.y, self.unit, scheme.order, scheme.tolerance)
+            found = halved(twice.all, scheme.tolerance) if twice and twice.all else None
+            c, order = found or coefficients(plain, self.y, self.unit, scheme.order,
+                                             scheme.tolerance)  # fmt: skip
             self.converged = order is not None
+            self.all = c if scheme.tolerance is not None and len(c[0]) > MAX_ORDER else None
             self.c = np.array(c)[:, : (order or MAX_ORDER) + 1]
         elif scheme.method == "exponential-euler":
             self.f, self.d = plain.field(self.y), plain.diagonal(self.y)
