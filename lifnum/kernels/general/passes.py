@@ -92,15 +92,24 @@ def forward_chunks(batch, n_groups):
 
 
 @allocating_kernel
+def vectors(n):
+    """Room for n vectors, (n, LANES), of any content: none lies across lines of the cache."""
+    room = np.empty((n + 1) * LANES)
+    first = -(room.ctypes.data // 8) % 8
+    return room[first : first + n * LANES].reshape((n, LANES))
+
+
+@allocating_kernel
 def lanes_for(e, n_p, points, n_inputs, n_records):
     """A vector of neurons, to be filled."""
     return Lanes(
-        np.empty((n_p, LANES)), np.empty((1, LANES)), np.empty((e.n, LANES)),
-        np.empty((e.n, LANES)), np.empty((e.n + 1, LANES)), np.empty((n_inputs, LANES)),
+        vectors(n_p), vectors(1), vectors(e.n), vectors(e.n), vectors(e.n + 1), vectors(n_inputs),
         points.time, points.source, points.tied,
-        np.empty((e.n_rows, MAX_ORDER + 2, LANES)), np.zeros(MAX_ORDER + 2, np.int64),
-        np.empty((n_records, e.n, LANES)), np.empty(n_records + 1, np.int64),
-        np.empty(n_records + 1, np.int64), np.zeros(N_WORDS, np.int64),
+        vectors(e.n_rows * (MAX_ORDER + 2)).reshape((e.n_rows, MAX_ORDER + 2, LANES)),
+        np.zeros(MAX_ORDER + 2, np.int64),
+        vectors(n_records * e.n).reshape((n_records, e.n, LANES)),
+        np.empty(n_records + 1, np.int64), np.empty(n_records + 1, np.int64),
+        np.zeros(N_WORDS, np.int64),
     )  # fmt: skip
 
 
@@ -122,8 +131,9 @@ def alone_for(e, n_p, n_rooms, capacity, n_walks, n_pieces):
 @allocating_kernel
 def back_for(e, d_times, n_points, n_inputs, n_parts):
     return Back(
-        np.empty((e.n, LANES)), np.zeros(LANES), np.empty((e.n, LANES)),
-        np.empty((e.n, MAX_ORDER, LANES)), np.zeros(n_points), np.zeros((n_inputs, LANES)),
+        vectors(e.n), np.zeros(LANES), vectors(e.n),
+        vectors(e.n * MAX_ORDER).reshape((e.n, MAX_ORDER, LANES)), np.zeros(n_points),
+        vectors(n_inputs),
         d_times, np.empty(LANES + 1, np.int64), np.empty((n_parts, e.n + 2)), np.zeros(2, np.int64),
     )  # fmt: skip
 
