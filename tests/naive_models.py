@@ -78,7 +78,7 @@ class Plain:
         for i in range(len(y)):
             along = [Series([a, 1.0 if j == i else 0.0]) for j, a in enumerate(y)]
             rate = self.field(along)[i]
-            result.append(rate.c[1] if isinstance(rate, Series) else 0.0)
+            result.append(rate[1] if isinstance(rate, Series) else 0.0)
         return np.array(result)
 
     def initial(self):

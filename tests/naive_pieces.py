@@ -53,23 +53,37 @@ def phi(k, x):
 
 
 class Series:
-    """A truncated power series; operators and functions by the textbook's recurrences."""
+    """A power series; operators and functions by the textbook's recurrences.
 
-    def __init__(self, c):
-        self.c = list(c)
+    Its coefficients are found one after the other, as they are asked for: rule(k) gives the k-th.
+    """
+
+    def __init__(self, c, rule=None):
+        self.c, self.rule = list(c), rule
+
+    def __getitem__(self, k):
+        while len(self.c) <= k:
+            self.c.append(self.rule(len(self.c)))
+        return self.c[k]
+
+    @classmethod
+    def recurrent(cls, rule):
+        """A series of which rule(k, c) gives the k-th coefficient from those before."""
+        series = cls([])
+        series.rule = lambda k: rule(k, series.c)
+        return series
 
     def of(self, other):
-        if isinstance(other, Series):
-            return other
-        return Series([other] + [0.0] * (len(self.c) - 1))
+        return other if isinstance(other, Series) else Series([other], lambda k: 0.0)
 
     def __add__(self, other):
-        return Series([a + b for a, b in zip(self.c, self.of(other).c)])
+        b = self.of(other)
+        return Series([], lambda k: self[k] + b[k])
 
     __radd__ = __add__
 
     def __neg__(self):
-        return Series([-a for a in self.c])
+        return Series([], lambda k: -self[k])
 
     def __pos__(self):
         return self
@@ -81,16 +95,16 @@ class Series:
         return self.of(other) + -self
 
     def __mul__(self, other):
-        a, b = self.c, self.of(other).c
-        return Series([sum(a[i] * b[k - i] for i in range(k + 1)) for k in range(len(a))])
+        b = self.of(other)
+        return Series([], lambda k: sum(self[i] * b[k - i] for i in range(k + 1)))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other):
-        a, b, q = self.c, self.of(other).c, []
-        for k in range(len(a)):
-            q.append((a[k] - sum(b[i] * q[k - i] for i in range(1, k + 1))) / b[0])
-        return Series(q)
+        a, b = self, self.of(other)
+        return Series.recurrent(
+            lambda k, q: (a[k] - sum(b[i] * q[k - i] for i in range(1, k + 1))) / b[0]
+        )
 
     def __rtruediv__(self, other):
         return self.of(other) / self
@@ -103,42 +117,41 @@ class Series:
             return result if n >= 0 else 1.0 / result
         return (n * self.log()).exp()
 
+    def along(self, k, g):
+        """The k-th coefficient, k > 0, of what grows by g times the growth of this series."""
+        return sum(i * self[i] * g[k - i] for i in range(1, k + 1)) / k
+
     def exp(self):
-        e = [np.exp(self.c[0])]
-        for k in range(1, len(self.c)):
-            e.append(sum(i * self.c[i] * e[k - i] for i in range(1, k + 1)) / k)
-        return Series(e)
+        return Series.recurrent(lambda k, e: self.along(k, e) if k else np.exp(self[0]))
 
     def log(self):
-        a, q = self.c, [np.log(self.c[0])]
-        for k in range(1, len(a)):
-            q.append((a[k] - sum(i * q[i] * a[k - i] for i in range(1, k)) / k) / a[0])
-        return Series(q)
+        a = self
+        return Series.recurrent(
+            lambda k, q: (a[k] - sum(i * q[i] * a[k - i] for i in range(1, k)) / k) / a[0]
+            if k else np.log(a[0])
+        )  # fmt: skip
 
     def sqrt(self):
-        a, q = self.c, [np.sqrt(self.c[0])]
-        for k in range(1, len(a)):
-            q.append((a[k] - sum(q[i] * q[k - i] for i in range(1, k))) / (2 * q[0]))
-        return Series(q)
+        a = self
+        return Series.recurrent(
+            lambda k, q: (a[k] - sum(q[i] * q[k - i] for i in range(1, k))) / (2 * q[0])
+            if k else np.sqrt(a[0])
+        )  # fmt: skip
 
     def tanh(self):
-        t = [np.tanh(self.c[0])]
-        for k in range(1, len(self.c)):
-            t = [*t, 0.0]
-            u = Series([1.0] + [0.0] * k) - Series(t) * Series(t)
-            t[k] = sum(i * self.c[i] * u.c[k - i] for i in range(1, k + 1)) / k
-        return Series(t)
+        t = Series([])
+        slope = 1.0 - t * t
+        t.rule = lambda k: self.along(k, slope) if k else np.tanh(self[0])
+        return t
 
     def sin_cos(self):
-        s, c = [np.sin(self.c[0])], [np.cos(self.c[0])]
-        for k in range(1, len(self.c)):
-            new = sum(i * self.c[i] * c[k - i] for i in range(1, k + 1)) / k
-            c.append(-sum(i * self.c[i] * s[k - i] for i in range(1, k + 1)) / k)
-            s.append(new)
-        return Series(s), Series(c)
+        s, c = Series([]), Series([])
+        s.rule = lambda k: self.along(k, c) if k else np.sin(self[0])
+        c.rule = lambda k: -self.along(k, s) if k else np.cos(self[0])
+        return s, c
 
     def exprel(self):
-        if abs(self.c[0]) >= 2.0:
+        if abs(self[0]) >= 2.0:
             return (self.exp() - 1.0) / self
         total = self.of(0.0)
         for j in range(44, -1, -1):  # composition: sum of x^j / (j + 1)!
@@ -164,14 +177,15 @@ FUNCTIONS["exprel"] = _function("exprel", lambda x: phi(1, x))
 
 def coefficients(plain, y, unit, order, tolerance=None):
     """(state's series with unit^k inside, order used or None); of `order`, or by tolerance."""
-    c = [[a] for a in y]
+    states = [Series([a]) for a in y]
+    c, rates = [one.c for one in states], plain.field(states)
     largest = [abs(real(a)) for a in y]
     small = 0
     for k in range(MAX_ORDER if tolerance is not None else order):
-        rates = plain.field([Series(a) for a in c])
-        for i, rate in enumerate(rates):
-            rate = rate.c[k] if isinstance(rate, Series) else (rate if k == 0 else 0.0)
-            c[i].append(rate * unit / (k + 1))
+        found = [rate[k] if isinstance(rate, Series) else (rate if k == 0 else 0.0)
+                 for rate in rates]  # fmt: skip
+        for row, rate in zip(c, found):
+            row.append(rate * unit / (k + 1))
         if tolerance is not None:
             fine = all(abs(real(a[-1])) <= tolerance * b for a, b in zip(c, largest))
             largest = [max(b, abs(real(a[-1]))) for a, b in zip(c, largest)]
