@@ -234,5 +234,6 @@ def test_a_vector_of_neurons_does_what_each_does_on_its_own(name, refractory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_6000_models_on_any_data_equal_the_oracle_or_are_refused(method):
-    check_many(1000, 2, [(name, method) for name in SETTINGS])
+def test_5000_models_on_any_data_equal_the_oracle_or_are_refused(method):
+    n = 250 if method == "ps-1e-9" else 1000  # whose oracle takes seconds a case
+    check_many(n, 2, [(name, method) for name in SETTINGS])
