@@ -127,6 +127,28 @@ def test_inputs_at_the_same_time_during_a_hold_have_derivatives_of_their_own(nam
     check_adjusted(case, expected)
 
 
+@pytest.mark.parametrize("gradient", ["adjusted", "piggyback"])
+@pytest.mark.parametrize("method", ["rk4", "ps8"])
+@pytest.mark.parametrize("refractory", [0.0, 1.3])
+def test_of_inputs_at_the_same_time_the_one_that_lifts_moves_the_spike(
+    method, gradient, refractory
+):
+    """The second of three. The third acts on g, whose reset adds: either order gives the same."""
+    model = Model(name="pushed", equations={"v": "(3 - v - g) / 10", "g": "(v - g) / 4"},
+                  input=("v", "g"), threshold=("v", 1.0), reset={"v": "v - 1.5", "g": "g + 0.1*v"},
+                  refractory=refractory)  # fmt: skip
+    method, order, _ = METHODS[method]
+    weights, found = np.array([[0.3], [1.2], [-0.2]]), []
+    for apart in (0.0, 1e-8):
+        inputs = SpikeTrains.from_samples([(1.3 + apart * np.arange(3), np.arange(3))], 3)
+        net = Network([(weights, model)], Scheme(method, order, 0.5), 9.0)
+        out = net.forward(inputs)
+        assert out.times[0] == 1.3 + apart and len(out.times) > 1
+        gradients, d_times = net.backward(np.cos(out.times), True, gradient=gradient)
+        found.append(np.concatenate([d_times, gradients[0].ravel()]))
+    assert relative_error(*found) <= 1e-6
+
+
 @pytest.mark.parametrize("name", ["lif", "lifted"])
 def test_holds_and_a_limit_of_spikes_hold_together(name):
     case = held_case(name, "rk4", spikes_per_step=1)

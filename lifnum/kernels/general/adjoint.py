@@ -5,8 +5,10 @@ import numpy as np
 from lifnum.compiler import call, kernel
 from lifnum.kernels.general.crossing import chord_pull
 from lifnum.kernels.general.engine import (
+    AFTER,
     AT,
     BY_END,
+    BY_FIRED,
     BY_HOLD,
     BY_START,
     DENSE,
@@ -15,6 +17,7 @@ from lifnum.kernels.general.engine import (
     PULLED,
     RATE_AT,
     RESULT,
+    SLOPE,
     UNIT,
     Step,
 )
@@ -100,6 +103,13 @@ def seen_back(e, c, k, pieces, e_q, tally):
 
 
 @kernel
+def note_fired(e, c, by_time):
+    """Leave what `lanes.lifted` needs of a spike that is FIRED."""
+    c.room[RESULT, BY_FIRED] = by_time
+    copy(e, c.room, LAM, AFTER)
+
+
+@kernel
 def interval_back(e, c, pieces, d_times, parts, tally, first, last):
     """Row LAM from the end to the start of a sub-interval of pieces first .. last - 1.
 
@@ -112,6 +122,7 @@ def interval_back(e, c, pieces, d_times, parts, tally, first, last):
     for k in range(last - 1, first - 1, -1):
         y, h, q = pieces.state[k], pieces.length[k, 0], pieces.spike[k]
         if pieces.kind[k] == FIRED:
+            note_fired(e, c, d_times[q] + by_hold)
             if e.has_reset:
                 call(e.reset_transpose, (c.p, y, room[LAM], room[END]))
                 copy(e, room, END, LAM)
@@ -145,3 +156,34 @@ def interval_back(e, c, pieces, d_times, parts, tally, first, last):
     room[RESULT, BY_START], room[RESULT, BY_END] = alpha, end
     room[RESULT, BY_HOLD] = by_hold
     return 0
+
+
+@kernel
+def lifted(e, c, g, d_points, base, k, lane):
+    """Of inputs at one time the spike moves with the one that lifted the neuron, not the last, k.
+
+    Those after it act on the state after the reset then. g: `lanes.Lanes`, whose records begin with
+    the base; it is the first of these where an earlier one did it.
+    """
+    room, row = c.room, k - base
+    at = row
+    while at > 0 and g.tied[base + at - 1] and g.states[at - 1, e.v, lane] >= c.theta:
+        at -= 1
+    for i in range(at, row):
+        for m in range(e.n):
+            room[AT, m] = g.states[i, m, lane]
+        call(e.field, (c.p, room[AT], room[SLOPE]))
+        if e.has_reset:
+            call(e.reset, (c.p, room[AT], room[END]))
+            hold(e, c, True)
+            call(e.field, (c.p, room[END], room[RATE_AT]))
+            hold(e, c, False)
+        else:
+            copy(e, room, SLOPE, RATE_AT)
+        change = 0.0
+        for m in range(e.n):
+            change += room[AFTER, m] * room[RATE_AT, m] - room[LAM, m] * room[SLOPE, m]
+        d_points[base + i] -= change
+        d_points[base + i + 1] += change
+    d_points[k] -= room[RESULT, BY_FIRED]
+    d_points[base + at] += room[RESULT, BY_FIRED]

@@ -16,10 +16,11 @@ MOST_CUTS = 10_000_000  # of a neuron's pieces in a sub-interval: some seconds
 # rows of `room`, scratch of WIDTH float64
 WIDTH = MAX_ORDER + 8
 (STATE, END, AT, POINT, RATE, SLOPE, DECAY, LAM, RATE_AT, UNIT, ROW, POLYNOMIAL, TRUE,
- RESULT, RISE, PULLED, TAIL) = range(17)  # fmt: skip
+ RESULT, RISE, PULLED, AFTER, TAIL) = range(18)  # fmt: skip
 
-# entries of row RESULT of an adjoint: by the interval's start and end, and by the hold's end
-BY_START, BY_END, BY_HOLD = range(3)
+# entries of row RESULT of an adjoint: by the interval's start and end, by the hold's end, and by
+# the time of a spike that is FIRED at the start, for which row AFTER is the adjoint behind it
+BY_START, BY_END, BY_HOLD, BY_FIRED = range(4)
 
 
 class Engine(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifnum.compiler import call, kernel
+from lifnum.kernels.general.adjoint import lifted
 from lifnum.kernels.general.engine import BY_END, BY_HOLD, BY_START, LAM, RESULT, STATE, Cell
 from lifnum.kernels.general.piggyback import input_back
 from lifnum.kernels.general.walk import (
@@ -19,6 +20,7 @@ from lifnum.kernels.general.walk import (
     ENDED,
     FAULT,
     FAULT_TIME,
+    FIRED,
     HELD,
     HOLD_END,
     HOLDING,
@@ -309,6 +311,8 @@ def back_alone(e, g, s, b, k, lane, walk):
         return held
     b.d_points[k] += s.room[RESULT, BY_START]
     b.d_points[k + 1] += s.room[RESULT, BY_END]
+    if first < last and pieces.kind[first] == FIRED:
+        lifted(e, c, g, b.d_points, g.word[BASE], k, lane)
     if g.source[k] >= 0 and len(b.parts) > 0:
         w = g.drive[g.source[k], lane]
         variable, sign = jump(e, w)

@@ -5,7 +5,7 @@ numerical states; at spikes and inputs it jumps as the adjoint of the differenti
 """
 
 from lifnum.compiler import call, kernel
-from lifnum.kernels.general.adjoint import step_of
+from lifnum.kernels.general.adjoint import note_fired, step_of
 from lifnum.kernels.general.engine import (
     AT,
     BY_END,
@@ -115,6 +115,7 @@ def interval_piggyback(e, c, pieces, d_times, parts, tally, first, last):
         if kind in (FIRED, CLOCKED):
             for i in range(e.n):
                 room[AT, i] = y[i]
+            note_fired(e, c, d_times[q] + by_hold)
             start += event_back(e, c, d_times[q] + by_hold, kind == CLOCKED, tally)
             by_hold = 0.0
             continue
