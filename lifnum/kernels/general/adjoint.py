@@ -104,7 +104,7 @@ def seen_back(e, c, k, pieces, e_q, tally):
 
 @kernel
 def note_fired(e, c, by_time):
-    """Leave what `lanes.lifted` needs of a spike that is FIRED."""
+    """Leave what `lifted` needs of a spike that is FIRED."""
     c.room[RESULT, BY_FIRED] = by_time
     copy(e, c.room, LAM, AFTER)
 
