@@ -247,7 +247,9 @@ class Piece:
                 total = total * x + self.c[:, k]
             return total
         if self.scheme.method == "exponential-euler":
-            return self.y + s * self.f * np.array([phi(1, s * d) for d in self.d])
+            x = s * self.d
+            grown = [phi(1, a) if real(a) <= 700.0 else np.expm1(a) / a for a in x]
+            return self.y + s * self.f * np.array(grown)
         k = []
         for row in self.a:
             y = self.y + s * sum((a * one for a, one in zip(row, k)), np.zeros(len(self.y)))
