@@ -151,6 +151,8 @@ class Series:
         return s, c
 
     def exprel(self):
+        if real(self[0]) > 700.0:  # as `phi`
+            return self.of(1e300)
         if abs(self[0]) >= 2.0:
             return (self.exp() - 1.0) / self
         total = self.of(0.0)
