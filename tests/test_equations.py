@@ -11,7 +11,7 @@ import pytest
 import lifnum
 from lifnum import Model, models
 from lifnum.kernels.general.source import HEADER, Source, module_of
-from lifnum.neurons.equations import EquationError
+from lifnum.neurons.parser import EquationError
 
 EVERY = list(models.BUILT_IN)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from lifnum.neurons.equations import FUNCTIONS, NAME, Graph, parse
+from lifnum.neurons.equations import FUNCTIONS, NAME, Graph
+from lifnum.neurons.parser import parse
 
 MAX_VARIABLES = 8
 

@@ -6,9 +6,9 @@ An entry is `LIF`, the fast linear neuron, whose numbers are those of the preset
 import json
 from pathlib import Path
 
-from lifnum.neurons.equations import EquationError
 from lifnum.neurons.model import Model
 from lifnum.neurons.models import BUILT_IN
+from lifnum.neurons.parser import EquationError
 
 LIF = "lif"
 
