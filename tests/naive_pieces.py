@@ -177,44 +177,35 @@ FUNCTIONS = {name: _function(name, getattr(np, name))
 FUNCTIONS["exprel"] = _function("exprel", lambda x: phi(1, x))
 
 
-def coefficients(plain, y, unit, order, tolerance=None):
-    """(state's series with unit^k inside, order used or None); of `order`, or by tolerance."""
+def coefficients(plain, y, unit, order, tolerance=None, twice=None):
+    """(state's series with unit^k inside, order used or None); of `order`, or by tolerance.
+
+    twice: those up to MAX_ORDER of a unit twice as long, which differ by 2^k and no rounding as
+    long as no number is beyond the range of floats.
+    """
     states = [Series([a]) for a in y]
     c, rates = [one.c for one in states], plain.field(states)
     largest = [abs(real(a)) for a in y]
     small = 0
     for k in range(MAX_ORDER if tolerance is not None else order):
-        found = [rate[k] if isinstance(rate, Series) else (rate if k == 0 else 0.0)
-                 for rate in rates]  # fmt: skip
-        for row, rate in zip(c, found):
-            row.append(rate * unit / (k + 1))
+        if twice is not None:
+            new = [row[k + 1] * 0.5 ** (k + 1) for row in twice]
+            if not all(a == 0.0 or 1e-200 < abs(a) < 1e200
+                       for z in new for a in (np.real(z), np.imag(z))):  # fmt: skip
+                return coefficients(plain, y, unit, order, tolerance)
+        else:
+            new = [rate[k] if isinstance(rate, Series) else (rate if k == 0 else 0.0)
+                   for rate in rates]  # fmt: skip
+            new = [rate * unit / (k + 1) for rate in new]
+        for row, one in zip(c, new):
+            row.append(one)
         if tolerance is not None:
-            fine = all(abs(real(a[-1])) <= tolerance * b for a, b in zip(c, largest))
-            largest = [max(b, abs(real(a[-1]))) for a, b in zip(c, largest)]
+            fine = all(abs(real(a)) <= tolerance * b for a, b in zip(new, largest))
+            largest = [max(b, abs(real(a))) for a, b in zip(new, largest)]
             small = small + 1 if fine else 0
             if small == 2:
                 return c, k + 1
     return c, None if tolerance is not None else order
-
-
-def halved(c, tolerance):
-    """`coefficients` of half the step, to the bit, from MAX_ORDER of the whole; or None.
-
-    The k-th is less by 2^k: no rounding changes. None: a number is beyond the range of floats.
-    """
-    half = [[a * 0.5**k for k, a in enumerate(row)] for row in c]
-    largest, small = [abs(real(row[0])) for row in half], 0
-    for k in range(1, MAX_ORDER + 1):
-        sizes = [abs(real(row[k])) for row in half]
-        if not all(a == 0.0 or 1e-200 < abs(a) < 1e200
-                   for row in half for a in (np.real(row[k]), np.imag(row[k]))):  # fmt: skip
-            return None
-        fine = all(a <= tolerance * b for a, b in zip(sizes, largest))
-        largest = [max(a, b) for a, b in zip(sizes, largest)]
-        small = small + 1 if fine else 0
-        if small == 2:
-            return half, k
-    return half, None
 
 
 class Piece:
@@ -228,11 +219,9 @@ class Piece:
         self.unit = real(h)
         self.converged = True
         if scheme.method == "ps":
-            found = halved(twice.all, scheme.tolerance) if twice and twice.all else None
-            c, order = found or coefficients(plain, self.y, self.unit, scheme.order,
-                                             scheme.tolerance)  # fmt: skip
-            self.converged = order is not None
-            self.all = c if scheme.tolerance is not None and len(c[0]) > MAX_ORDER else None
+            known = None if twice is None or twice.converged else twice.series
+            c, order = coefficients(plain, self.y, self.unit, scheme.order, scheme.tolerance, known)
+            self.converged, self.series = order is not None, c
             self.c = np.array(c)[:, : (order or MAX_ORDER) + 1]
         elif scheme.method == "exponential-euler":
             self.f, self.d = plain.field(self.y), plain.diagonal(self.y)

@@ -9,7 +9,7 @@ from lifnum.methods.interpolation import DENSE, LINEAR, LOSE, NONE, SEVERAL
 __all__ = ["DENSE", "LINEAR", "LOSE", "NONE", "SEVERAL"]  # what the written kernels ask for here
 
 MAX_ORDER = 32
-SHORTEST = 1e-150  # coefficients of a shorter step, with its powers inside, may have lost digits
+SHORTEST = 1e-150  # no state moves in a shorter step, and its coefficients may have lost digits
 MAX_CUTS = 60
 MOST_CUTS = 10_000_000  # of a neuron's pieces in a sub-interval: some seconds
 

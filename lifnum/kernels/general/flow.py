@@ -120,10 +120,7 @@ def _exponential_rate(e, c, y, step, out):
 
 @kernel
 def _series_rate(e, c, y, step, out):
-    if step.h < SHORTEST:
-        call(e.field, (c.p, y, out))
-    else:
-        series_rate(e, c.r, step.order, step.s / step.h, step.h, out)
+    series_rate(e, c.r, step.order, step.s / step.h, step.h, out)
 
 
 _rate = by_class({Stages: _stages_rate, Series: _series_rate, Exponential: _exponential_rate})
@@ -132,7 +129,7 @@ _rate = by_class({Stages: _stages_rate, Series: _series_rate, Exponential: _expo
 @kernel
 def rate(e, c, y, step, out):
     """out = d/ds of the state after s."""
-    if step.h == 0.0:
+    if step.h < SHORTEST:
         call(e.field, (c.p, y, out))
     else:
         _rate(e, c, y, step, out)

@@ -51,7 +51,7 @@ def _linear(graph, factor, node, constants_last):
     A coefficient depends on parameters alone. A parameter that was added to another constant first
     would be off by the same rounding at every step: what limits a precise series.
     """
-    zero, one, constants, terms = graph.number(0.0), graph.number(1.0), [], {}
+    zero, unit, constants, terms = graph.number(0.0), graph.number(1.0), [], {}
 
     def collect(node, coefficient):
         operation, *rest = graph.nodes[node]
@@ -59,7 +59,7 @@ def _linear(graph, factor, node, constants_last):
             collect(rest[0], coefficient)
             collect(rest[1], coefficient if operation == "add" else graph.neg(coefficient))
         elif not graph.varies[node]:
-            constants.append((graph.mul(coefficient, node), one))
+            constants.append((graph.mul(coefficient, node), unit))
         elif operation == "neg":
             collect(rest[0], graph.neg(coefficient))
         elif operation == "mul" and not all(graph.varies[one] for one in rest):
