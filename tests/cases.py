@@ -172,6 +172,12 @@ def tie(case):
     case.indices = case.indices[np.lexsort((case.indices, case.times))]
 
 
+def on_their_own(layer):
+    """From here on the neurons of a layer, which has been forward and back, walk in no vector."""
+    layer._vectors = None
+    layer.engine = layer.engine._replace(quiet=0, quiet_back=0, leap=0)
+
+
 class ModelCase:
     """A layer of two neurons of a model, and its input, for lifnum and for the oracle."""
 

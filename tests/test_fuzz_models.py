@@ -13,7 +13,7 @@ import naive_models
 import naive_pieces
 import numpy as np
 import pytest
-from cases import SETTINGS, check_drawn
+from cases import SETTINGS, check_drawn, on_their_own
 from hypothesis import strategies as st
 
 from lifnum import Model, Network, Scheme, SimulationError, SpikeTrains, models
@@ -191,8 +191,7 @@ def check_vector(case, verdicts):
         together = run()
     except SimulationError:
         return
-    layer._vectors = None
-    layer.engine = layer.engine._replace(quiet=0, quiet_back=0, leap=0)
+    on_their_own(layer)
     alone = run()
     for one, other in zip(together[:2], alone[:2], strict=True):
         np.testing.assert_array_equal(one, other)

@@ -7,7 +7,7 @@ import naive_pieces
 import numba
 import numpy as np
 import pytest
-from cases import SETTINGS, check_adjusted, check_checkpoints, relative_error, tie
+from cases import SETTINGS, check_adjusted, check_checkpoints, on_their_own, relative_error, tie
 
 from lifnum import (
     Model,
@@ -167,10 +167,12 @@ def test_an_input_at_the_smallest_time_has_a_derivative_with_all_digits(scheme):
         case, _ = well_conditioned(["lif-coba"], scheme, "dense")
         case.times[0] = time
         net = case.network()
-        out = net.forward(case.inputs())
-        found.append(net.backward(np.cos(out.times), input_gradient=True)[1])
-    assert abs(found[1][0]) > 1e-6
-    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
+        for _ in range(2):
+            out = net.forward(case.inputs())
+            found.append(net.backward(np.cos(out.times), input_gradient=True)[1][0])
+            on_their_own(net.layers[0])
+    assert abs(found[3]) > 1e-6
+    np.testing.assert_allclose(found[:3], found[3], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
