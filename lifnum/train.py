@@ -146,6 +146,12 @@ def remarks(args):
             f"{presets.default_preset(args.dataset)} (duration {preset.duration:g}, "
             f"theta {theta}, loss {preset.loss})"
         )
+    made_on = presets.PRESETS[args.preset].dataset if args.preset else args.dataset
+    if made_on != args.dataset == "digits":  # the default
+        lines.append(
+            f"the hyper-parameters of {args.preset} are used on digits; its own data are those of "
+            f"--dataset {made_on}"
+        )
     for text in args.neuron or ():
         if neurons.says_no_time_unit(text):
             lines.append(

@@ -106,6 +106,16 @@ def test_a_window_without_effect_and_a_file_without_a_preset_are_said(in_tmp, ca
     assert "no preset of its own" in error and "window 1 has no effect" in error
 
 
+def test_a_preset_of_other_data_than_the_default_is_said(in_tmp, capsys):
+    said = (
+        "the hyper-parameters of yinyang are used on digits; its own data are those of --dataset yi"
+    )
+    assert run(*SMALL, "--preset", "yinyang", "--quiet", "--output", "a.h5") == 0
+    assert capsys.readouterr().err.count(said) == 1
+    assert run(*SMALL, "--preset", "digits", "--quiet", "--output", "b.h5") == 0
+    assert "hyper-parameters" not in capsys.readouterr().err
+
+
 def test_an_output_that_is_silent_in_evaluation_is_said(in_tmp, capsys):
     assert run(*SMALL, "--theta", "0.05", "1e6", "--output", "a.h5", "--quiet") == 0
     said = "layer 1, the output, is silent on all 50 test samples, which count as wrong"
