@@ -294,11 +294,13 @@ def _model_lines(found, load):
     lost = sorted(key for key in found if np.isnan(over_turns(found, key)).any())
     lines = [f"overflows: {method} at {1e3 * dt:g} ms" for method, dt in lost]
     for dt in load.steps:
-        if (f"ps{ORDERS[-1]}", 1e-3 * dt) in found:
+        orders = [order for order in load.orders if (f"ps{order}", 1e-3 * dt) in found
+                  and (f"ps{order}", 1e-3 * dt) not in lost]  # fmt: skip
+        if {16, 32} <= set(orders):
             exponent = interval(growth(found, 1e-3 * dt))
-            ratio = over_turns(found, ("ps32", 1e-3 * dt), other=("ps1", 1e-3 * dt))
+            ratio = over_turns(found, ("ps32", 1e-3 * dt), other=(f"ps{orders[0]}", 1e-3 * dt))
             lines.append(f"{dt:5g} ms: from order 16 to 32 an exponent of {exponent.text()}; order "
-                         f"32 takes {text(ratio)} times order 1")  # fmt: skip
+                         f"32 takes {text(ratio)} times order {orders[0]}")  # fmt: skip
     for error in ERRORS:
         names = fastest(found, error)
         if not names:
