@@ -188,6 +188,7 @@ def test_families_on_other_data_are_those_of_the_design():
     assert {name: len(pairs) for name, pairs in made.items()} == {
         "yinyang, adjusted less exact": 24, "yinyang, order 5 less Euler": 8,
         "yinyang, piggyback less adjusted": 16, "yinyang, on the grid": 24,
+        "yinyang, added methods less exact": 24,
         "fashion-mnist, adjusted less exact": 12, "fashion-mnist, order 5 less Euler": 6,
         "fashion-mnist, on the grid": 3, "fashion-mnist, surrogate": 6,
     }  # fmt: skip

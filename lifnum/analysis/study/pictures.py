@@ -61,6 +61,7 @@ def _other_data(rows, path):
     run = [place for place in other_data.PLACES if any(cell.place == place for cell in found)]
     places = {place.title: partial(other_data.Cell, place) for place in run}
     methods = other_data.METHODS["yinyang"] | {"surrogate": other_data.ON_THE_GRID["surrogate"]}
+    methods["adjusted"] += other_data.LATER
     _over_steps(found, places, methods, path)
 
 
@@ -169,7 +170,8 @@ def _limited(rows, axes):
     axes.set(xlabel="dt (ms)", ylabel="accuracy lost (points)",
              title=f"target {target}, {duration:g} s: what a neuron does that is above its "
              "threshold again")  # fmt: skip
-    axes.legend()
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
 
 
 def _poster(rows, path):
