@@ -133,7 +133,7 @@ class Cell(NamedTuple):
 
     @property
     def text(self):
-        name = f"{self.method:<6}{self.interpolation:<7}{self.gradient:<10}"
+        name = f"{self.method:<18}{self.interpolation:<7}{self.gradient:<10}"
         return f"{self.place.text:<42}{self.ratio:5g}  {name}"
 
 
