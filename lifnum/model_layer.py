@@ -7,14 +7,8 @@ from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, order, passes
 from lifnum.kernels.general.batch import batch_of
 from lifnum.kernels.general.lanes import N_FAULTS
-from lifnum.kernels.general.source import (
-    HEADER,
-    Source,
-    address,
-    address_in,
-    module_of,
-    vectors,
-)
+from lifnum.kernels.general.modules import address, address_in, module_of, vectors
+from lifnum.kernels.general.source import HEADER, Source
 from lifnum.kernels.general.walk import NOT_FINITE, RESET_ABOVE, TOO_MANY
 from lifnum.kernels.steps import grid_steps
 from lifnum.methods.interpolation import INTERPOLATIONS, OVERSHOOTS

@@ -10,7 +10,8 @@ import pytest
 
 import lifnum
 from lifnum import Model, models
-from lifnum.kernels.general.source import HEADER, Source, module_of
+from lifnum.kernels.general.modules import module_of
+from lifnum.kernels.general.source import HEADER, Source
 from lifnum.neurons.parser import EquationError
 
 EVERY = list(models.BUILT_IN)

@@ -11,7 +11,8 @@ import numpy as np
 from lifnum.kernels import elementary
 from lifnum.kernels.general import quiet, recurrences
 from lifnum.kernels.general.engine import MAX_ORDER, WIDTH, Series
-from lifnum.kernels.general.source import HEADER, module_of
+from lifnum.kernels.general.modules import module_of
+from lifnum.kernels.general.source import HEADER
 from lifnum.kernels.general.stages import stages
 
 # of exp in kernels.elementary: reduction 7, square 1, polynomials 22, their sum 4, scaling 2

@@ -22,6 +22,7 @@ from lifnum.kernels.general.batch import (
     set_up,
     tabulate,
 )
+from lifnum.kernels.general.checkpoints import Checkpoints, adjoint_lanes
 from lifnum.kernels.general.engine import AT, END, LINEAR, MAX_ORDER, STATE, WIDTH, Cell, Step, rows
 from lifnum.kernels.general.flow import flow, state_at
 from lifnum.kernels.general.lanes import (
@@ -29,9 +30,7 @@ from lifnum.kernels.general.lanes import (
     N_WORDS,
     Alone,
     Back,
-    Checkpoints,
     Lanes,
-    adjoint_lanes,
     drops,
     jump,
     start_lanes,
