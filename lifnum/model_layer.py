@@ -7,7 +7,13 @@ from lifnum.errors import SimulationError
 from lifnum.kernels.general import engine, order, passes
 from lifnum.kernels.general.batch import batch_of
 from lifnum.kernels.general.lanes import N_FAULTS
-from lifnum.kernels.general.modules import address, address_in, module_of, vectors
+from lifnum.kernels.general.modules import (
+    address,
+    address_in,
+    analytical_vectors,
+    module_of,
+    vectors,
+)
 from lifnum.kernels.general.source import HEADER, Source
 from lifnum.kernels.general.walk import NOT_FINITE, RESET_ABOVE, TOO_MANY
 from lifnum.kernels.steps import grid_steps
@@ -131,7 +137,8 @@ class ModelLayer:
             self._vectorise("leap")
         self._capacity = min(8, model.max_spikes)
         self._n_pieces = 2 * passes.SEGMENT
-        self._run, self._results, self._adjoints = None, None, {}
+        self._run, self._results = None, None
+        self._adjoints, self._backs = {}, {}  # by whether they are analytical
         self._d_w = self._squares = None  # of the adjoint before
 
     def _need(self, names):
@@ -151,21 +158,28 @@ class ModelLayer:
 
     def _vectorise(self, name):
         if self._vectors is not None and getattr(self.engine, name) == 0:
-            examples = passes.vector_examples(self.engine)[name]
-            found = address_of(getattr(self._vectors, name), *examples)
-            self.engine = self.engine._replace(**{name: found})
+            self.engine = self.engine._replace(**{name: self._vector(self._vectors, name)})
+
+    def _vector(self, module, name):
+        """Address of a function of vectors."""
+        return address_of(getattr(module, name), *passes.vector_examples(self.engine)[name])
 
     def _adjoint(self, analytical, *arguments):
-        """The engine of an adjoint: the analytical one walks every neuron alone."""
+        """The engine of an adjoint."""
         self._need(PIGGYBACK if analytical else BACKWARD[type(self.engine)])
         dense = self.engine.interpolation == engine.DENSE
         self._need_alone(("moves", "pull") if dense else ("moves",))
         if analytical not in self._adjoints:
             self._adjoints[analytical] = passes.units(self.engine, *arguments, analytical)
-        if not analytical:
-            self._vectorise("quiet_back")
         one = self.engine._replace(**self._adjoints[analytical])
-        return one._replace(quiet=0, quiet_back=0, leap=0) if analytical else one
+        if self._vectors is None:
+            return one
+        if analytical not in self._backs:
+            self._backs[analytical] = (
+                self._vector(analytical_vectors(self._source, self.neuron), "true_back")
+                if analytical else self._vector(self._vectors, "quiet_back")
+            )  # fmt: skip
+        return one._replace(quiet_back=self._backs[analytical])
 
     def _batch(self, inputs):
         neurons = self.weights, self._p, self._thresholds, self._starts

@@ -188,6 +188,30 @@ def test_piggyback_is_the_continuous_adjoint_on_the_numerical_trajectory(
     assert check_piggyback(name, scheme, interpolation) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme", "unbounded"),
+    [("izhikevich", Scheme("euler", dt=1.0), True), ("izhikevich", Scheme("rk4", dt=0.5), False),
+     ("qif", Scheme("ps", 4, 1.0), False), ("lif", Scheme("rk2", dt=0.5, interpolation="none"),
+     False)],
+)  # fmt: skip
+def test_piggyback_of_vectors_is_that_of_neurons_on_their_own(name, scheme, unbounded):
+    """Where a true solution leaves all bounds before a step ends, or needs it in parts, too."""
+    rng = np.random.default_rng(0)
+    samples = [(rng.uniform(0.0, 60.0, 60), rng.integers(0, 9, 60)) for _ in range(3)]
+    net = Network([(rng.uniform(-1.0, 9.0, (9, 20)), models.BUILT_IN[name]())], scheme, 60.0)
+    found, layer = [], net.layers[0]
+    for _ in range(2):
+        out = net.forward(SpikeTrains.from_samples(samples, 9))
+        (d_w,), d_times = net.backward(np.cos(out.times), True, gradient="piggyback")
+        found.append((out.times, d_w, d_times, layer.n_without_gradient))
+        on_their_own(layer)
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert len(found[0][0]) > 50 and (found[0][3] > 50 or not unbounded)
+    assert found[0][3] == found[1][3]
+    for one, other in zip(found[0][1:3], found[1][1:3], strict=True):
+        assert relative_error(one, other) <= 1e-12
+
+
 def check_piggyback(name, scheme, interpolation):
     """Gradients and the number of pieces without one equal the oracle's; the latter."""
     case, spikes = well_conditioned([name], scheme, interpolation, gradient="piggyback")

@@ -172,6 +172,7 @@ def passes(plan):
     schemes = {
         "rk4": {"method": "rk4", "dt": 0.1},
         "rk4, linear": {"method": "rk4", "dt": 0.1, "interpolation": "linear"},
+        "rk4, piggyback": {"method": "rk4", "dt": 0.1, "gradient": "piggyback"},
         "ps order 6": {"method": "ps", "order": 6, "dt": 0.25},
         "exponential-euler": {"method": "exponential-euler", "dt": 0.1},
     }

@@ -10,8 +10,8 @@ import numpy as np
 
 from lifnum.compiler import call, kernel
 from lifnum.kernels.general.adjoint import lifted
-from lifnum.kernels.general.engine import BY_END, BY_HOLD, BY_START, LAM, RESULT, STATE, Cell
-from lifnum.kernels.general.piggyback import input_back
+from lifnum.kernels.general.engine import BY_END, BY_HOLD, BY_START, LAM, POINT, RESULT, STATE, Cell
+from lifnum.kernels.general.piggyback import input_back, true_pull
 from lifnum.kernels.general.walk import (
     ARMED as TRACK_ARMED,
 )
@@ -42,8 +42,9 @@ from lifnum.kernels.vectors import LANES
 ALL = 2**LANES - 1
 
 # words of a vector: bits of the lanes that walk, whose neurons are armed, that have to walk alone
-# now, and whose neurons are held; and the sub-interval whose records are the first ones
-LIVE, ARMED, FLAGGED, HOLDS, BASE, N_WORDS = range(6)
+# now, whose neurons are held, and that the adjoint could not carry over a sub-interval together;
+# and the sub-interval whose records are the first ones
+LIVE, ARMED, FLAGGED, HOLDS, FAILED, BASE, N_WORDS = range(7)
 
 # columns of `faults`: what, with which variable, whether the cap suppressed a spike, and how many
 # crossings were let pass; rows of `used`: spikes of a step of the grid, and in which sub-interval
@@ -313,14 +314,34 @@ def back_alone(e, g, s, b, k, lane, walk):
     b.d_points[k + 1] += s.room[RESULT, BY_END]
     if first < last and pieces.kind[first] == FIRED:
         lifted(e, c, g, b.d_points, g.word[BASE], k, lane)
-    if g.source[k] >= 0 and len(b.parts) > 0:
+    if len(b.parts) > 0:
+        note_input(e, c, g, b, k, lane, pieces.state[first], held)
+    return held
+
+
+@kernel
+def note_input(e, c, g, b, k, lane, y, held):
+    """The derivative by the time of the input of sub-interval k, whose first state is y."""
+    if g.source[k] >= 0:
         w = g.drive[g.source[k], lane]
         variable, sign = jump(e, w)
         if not drops(e, held, variable):
             hold(e, c, held)
-            b.d_points[k] += input_back(e, c, pieces.state[first], variable, sign * w)
+            b.d_points[k] += input_back(e, c, y, variable, sign * w)
             hold(e, c, False)
-    return held
+
+
+@kernel
+def true_alone(e, g, s, b, k, lane):
+    """The analytical adjoint of a lane over a quiet sub-interval k, in parts."""
+    c, row = cell_of(g, s, lane), k - g.word[BASE]
+    for i in range(e.n):
+        s.room[LAM, i], s.room[POINT, i] = b.before[i, lane], g.states[row, i, lane]
+    true_pull(e, c, s.room[POINT], g.time[k + 1] - g.time[k], b.parts, b.tally)
+    for i in range(e.n):
+        b.lam[i, lane] = s.room[LAM, i]
+    if len(b.d_points) > 0:
+        note_input(e, c, g, b, k, lane, s.room[POINT], False)
 
 
 @kernel
@@ -347,6 +368,8 @@ def lanes_back(e, g, s, b, first, stop):
                 walk -= 1
                 if back_alone(e, g, s, b, k, lane, walk):
                     held |= 1 << lane
+            elif (g.word[FAILED] >> lane) & 1 != 0:
+                true_alone(e, g, s, b, k, lane)
         source = g.source[k]
         if source >= 0:
             for lane in range(LANES):

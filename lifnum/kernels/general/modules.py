@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lifnum.compiler import CACHE_FOLDER, address_of
-from lifnum.kernels.general import quiet
+from lifnum.kernels.general import analytical, quiet
 from lifnum.kernels.general.engine import Exponential, Series, Stages
 from lifnum.kernels.general.source import HEADER
 from lifnum.kernels.general.stages import stages
@@ -84,14 +84,23 @@ def address(source, name):
 
 
 def vectors(source, model, e):
-    """The module of `quiet.text` for a model and an engine, or None where vectors can not walk."""
+    """The module of `quiet.text` for a model and an engine."""
     method = {
         Stages: (quiet.STAGES, lambda: stages(e.n, e.v, e.a, e.b)),
         Series: (quiet.SERIES, lambda: quiet.series(e.n, e.v, e.entries)),
         Exponential: (quiet.EXPONENTIAL, lambda: quiet.exponential(e.n, e.v)),
     }
     names, text = method[type(e)]
-    n_p = max(1, len(source.slots))
-    module = module_of(HEADER + source.text)
-    walks = e.n, n_p, e.v, model.input_indices, e.gate >= 0
-    return module_of(quiet.text(module.__name__.rpartition(".")[2], names, walks, text()))
+    walks = e.n, max(1, len(source.slots)), e.v, model.input_indices, e.gate >= 0
+    return module_of(quiet.text(_name(source), names, walks, text()))
+
+
+def analytical_vectors(source, model):
+    """The module of `analytical.text` for a model."""
+    sizes = source.n, max(1, len(source.slots))
+    return module_of(analytical.text(_name(source), *sizes, model.input_indices, source.entries))
+
+
+def _name(source):
+    """Of the module of a model's functions."""
+    return module_of(HEADER + source.text).__name__.rpartition(".")[2]

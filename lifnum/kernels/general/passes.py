@@ -195,11 +195,12 @@ def vector_of(e):
 
 
 def vector_examples(e):
-    """Arguments like those of a model's `quiet` and `quiet_back`."""
+    """Arguments like those of a model's functions of vectors."""
     g, _ = vector_of(e)
     b = back_for.py_func(e, np.empty(0), 1, 1, 1)
     leap = g.p, g.theta, g.state, g.end, g.spike, 0.0, 0
-    return {"quiet": (e, g, 0, 0), "quiet_back": (e, g, b, 0, 0), "leap": leap}
+    back = e, g, b, 0, 0
+    return {"quiet": (e, g, 0, 0), "quiet_back": back, "true_back": back, "leap": leap}
 
 
 @kernel

@@ -12,7 +12,7 @@ HEADER = """\
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
 from lifnum.kernels.general.engine import LOSE, MAX_ORDER, NONE, SHORTEST
-from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, HOLDS, LIVE
+from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FAILED, FLAGGED, HOLDS, LIVE
 from lifnum.kernels.vectors import add, load, store, total
 from lifnum._compiled.{module} import {names}
 
@@ -44,31 +44,31 @@ def quiet(e, g, first, last):
             g.flags[k - base], g.live[k - base] = 0, live
 {record}
         h = g.time[k + 1] - g.time[k]
-        if not (clocked and h == 0.0):
-            if g.tied[k]:  # nothing happens, but that each input may move on its own
-                z, flags = y, {held} & live
+        if g.tied[k] or (clocked and h == 0.0):
+            # nothing happens, but that each input may move on its own, and of what is held
+            z, flags = y, {held} & live
+        else:
+            z, bound, failed = flow(e, g, p, y, h, live)
+            end = z[{v}]
+            size = {sum}
+            rest = size - size  # not a number where the state is not finite
+            if clocked:
+                bound = end
             else:
-                z, bound, failed = flow(e, g, p, y, h, live)
-                end = z[{v}]
-                size = {sum}
-                rest = size - size  # not a number where the state is not finite
-                if clocked:
-                    bound = end
-                else:
-                    bound = end if e.chords else greater(bound, end)
-                    if source >= 0 or k == first:  # else it was below after the last one
-                        bound = greater(bound, y[{v}])
-                above = reaches(bound + rest, theta)
-                if arms:
-                    above = (above & armed) | reaches(rest, 1.0)
-                flags = (above | failed | {held}) & live
-                if arms:
-                    armed |= ~(reaches(end, theta) | flags) & ALL
-            if flags != 0:
-                if recording:
-                    g.flags[k - base] = flags
-                break
-            y = z
+                bound = end if e.chords else greater(bound, end)
+                if source >= 0 or k == first:  # else it was below after the last one
+                    bound = greater(bound, y[{v}])
+            above = reaches(bound + rest, theta)
+            if arms:
+                above = (above & armed) | reaches(rest, 1.0)
+            flags = (above | failed | {held}) & live
+            if arms:
+                armed |= ~(reaches(end, theta) | flags) & ALL
+        if flags != 0:
+            if recording:
+                g.flags[k - base] = flags
+            break
+        y = z
         k += 1
 {store}
     g.word[ARMED], g.word[FLAGGED] = armed, flags
@@ -155,18 +155,27 @@ def _leap(n, n_p, v):
     )  # fmt: skip
 
 
-def _walks(n, n_p, v, inputs, holds):
+def acting(inputs):
+    """{variable: what an input of weights w adds to it}; inputs: `Model.input_indices`."""
     positive, negative = inputs
+    if positive == negative:
+        return {positive: "w"}
+    return {positive: "greater(w, 0.0)", negative: "greater(-w, 0.0)"}
+
+
+def given(inputs):
+    """The derivative by weights w, from lam after their input."""
+    positive, negative = inputs
+    if positive == negative:
+        return f"lam[{positive}]"
+    return f"chosen(reaches(w, 0.0), lam[{positive}], -lam[{negative}])"
+
+
+def _walks(n, n_p, v, inputs, holds):
     jump = [f"y[{i}]" for i in range(n)]
-    adding = {positive: "w"}
-    if positive != negative:
-        adding = {positive: "greater(w, 0.0)", negative: "greater(-w, 0.0)"}
-    for i, what in adding.items():
+    for i, what in acting(inputs).items():
         lost = holds and i == v
         jump[i] += f" + chosen(g.word[HOLDS], 0.0, {what})" if lost else f" + {what}"
-    given = f"lam[{positive}]"
-    if positive != negative:
-        given = f"chosen(reaches(w, 0.0), lam[{positive}], -lam[{negative}])"
     return WALK.format(
         p=each(n_p, "load(g.p, #, 0)"),
         state=each(n, "load(g.state, #, 0)"),
@@ -183,7 +192,7 @@ def _walks(n, n_p, v, inputs, holds):
         recorded=each(n, "at(g.states, k - base, #)"),
         lam_mine=each(n, "chosen(mine, lam[#], 0.0)"),
         store_lam=lines_of(n, "store(b.lam, #, 0, lam[#])", 12),
-        input=given, rise=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
+        input=given(inputs), rise=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
         store_lam_end=lines_of(n, "store(b.lam, #, 0, lam[#])", 4),
     )  # fmt: skip
 
@@ -217,8 +226,16 @@ def pull(e, g, b, p, y, h, lam, wanted, live):
     elif wanted:
         rate = field_of(p, y)
         rise = {dot_rate}
-    adaptive = e.tolerance > 0.0
-    tail = lam
+    return back(g, b, order, h, e.tolerance > 0.0, lam), rise
+
+
+"""
+
+# the adjoint over a step whose series and Jacobian's `expansion_all` left in g
+BACK = """\
+@inlined_kernel
+def back(g, b, order, h, adaptive, lam):
+    r, tail = g.series, lam
     if adaptive:
         reach = g.reach[order]
         tail = {reached}
@@ -232,14 +249,14 @@ def pull(e, g, b, p, y, h, lam, wanted, live):
             tail = {reached}
 {gather}
         tail = {gathered}
-    return tail, rise
+    return tail
 
 
 """
 
 
-def series(n, v, entries):
-    """Text of `flow` and `pull` for power series; entries: of `source.Source`."""
+def expansion_back(n, entries):
+    """Text of `expansion_all` and `back`; entries: of `source.Source`."""
     gather = lines_of(n, "total# = tail[#]", 8).splitlines()
     varying = []
     for i, j, row, constant in entries.tolist():
@@ -251,19 +268,22 @@ def series(n, v, entries):
             )
     if varying:
         gather += ["        for m in range(k, order):", *varying]
-    return "".join([
-        expansion("expansion_all", "jacobian_term", n),
-        SERIES_TEXT.format(
-            v=v, top=each(n, "at(r, #, order)"), coefficients=each(n, "at(r, #, k)"),
-            add=each(n, "z[#] + c[#]"),
-            dot=" + ".join(f"lam[{i}] * at(r, {i}, k)" for i in range(n)),
-            dot_rate=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
-            reached=each(n, "chosen(reach, lam[#], 0.0)"),
-            weights=each(n, "step * tail[#]"),
-            put_weights=lines_of(n, "put(b.tail, #, k, weight[#])", 8),
-            gather="\n".join(gather), gathered=each(n, "total#"),
-        ),
-    ])  # fmt: skip
+    return expansion("expansion_all", "jacobian_term", n) + BACK.format(
+        reached=each(n, "chosen(reach, lam[#], 0.0)"),
+        weights=each(n, "step * tail[#]"),
+        put_weights=lines_of(n, "put(b.tail, #, k, weight[#])", 8),
+        gather="\n".join(gather), gathered=each(n, "total#"),
+    )  # fmt: skip
+
+
+def series(n, v, entries):
+    """Text of `flow` and `pull` for power series; entries: of `source.Source`."""
+    return expansion_back(n, entries) + SERIES_TEXT.format(
+        v=v, top=each(n, "at(r, #, order)"), coefficients=each(n, "at(r, #, k)"),
+        add=each(n, "z[#] + c[#]"),
+        dot=" + ".join(f"lam[{i}] * at(r, {i}, k)" for i in range(n)),
+        dot_rate=" + ".join(f"lam[{i}] * rate[{i}]" for i in range(n)),
+    )  # fmt: skip
 
 
 EXPONENTIAL_TEXT = """\
