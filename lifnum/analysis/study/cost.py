@@ -48,7 +48,8 @@ class Load(NamedTuple):
 
 MODELS = {
     "izhikevich": Load(ORDERS, (0.05, 0.1, 0.25, 0.5, 1.0), (0.01, 0.02), 8, 32),
-    "hodgkin-huxley": Load((1, 2, 4, 8, 16, 32), (0.1, 0.2), (0.02, 0.05), 2, 16),
+    "hodgkin-huxley": Load((1, 2, 4, 8, 12, 16, 20, 24, 32), (0.02, 0.05, 0.1, 0.2),
+                           (0.002, 0.005, 0.01), 2, 16),
 }  # fmt: skip
 
 INPUTS = 20

@@ -62,7 +62,7 @@ def _of_orders(axes, found, load):
         logarithmic(axes, which)
     axes.set(xlabel="order", ylabel="time of both passes (ms)")
     axes.set_ylim(top=8.0 * axes.get_ylim()[1])  # room for the legend
-    axes.legend(loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.0)
+    axes.legend(loc="upper left", ncols=2, handlelength=1.0, columnspacing=0.8, fontsize=7)
 
 
 def _trade_off(axes, found, load):
