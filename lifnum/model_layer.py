@@ -40,6 +40,8 @@ PIGGYBACK = ("field", "expand", "jacobian_term", "reset_transpose")
 
 METHODS = (*TABLEAUS, *FAMILIES)
 
+NEARLY_ZERO = float(np.finfo(np.float32).tiny)
+
 
 def check_scheme(scheme, model):
     """Raise ValueError for what models are not simulated or differentiated with."""
@@ -181,8 +183,16 @@ class ModelLayer:
             )  # fmt: skip
         return one._replace(quiet_back=self._backs[analytical])
 
-    def _batch(self, inputs):
-        neurons = self.weights, self._p, self._thresholds, self._starts
+    def _batch(self, inputs, analytical=False):
+        """The batch, in which no weight is 0 where a series is cut by a tolerance.
+
+        Of a state that nothing moves all terms are 0, and the series ends before that of its
+        derivatives does.
+        """
+        weights = self.weights
+        if analytical or self.engine.tolerance > 0.0:
+            weights = np.where(weights == 0.0, self.dtype.type(NEARLY_ZERO), weights)
+        neurons = weights, self._p, self._thresholds, self._starts
         return batch_of(inputs, self.engine.n_grid, neurons)
 
     @property
@@ -283,7 +293,7 @@ class ModelLayer:
             d_w = self._sums_for(n_chunks)
             d_in = np.zeros((n_groups if input_gradient else 0, len(inputs.times)))
             tallies = np.zeros((n_groups * n_chunks, 3), np.int64)
-            given = self._batch(inputs)
+            given = self._batch(inputs, analytical)
             sums = passes.Gradients(by_neuron, places, d_w, d_in, tallies)
             e = self._adjoint(analytical, given, results, sums)
             sizes = self._n_rooms, self._n_pieces
