@@ -191,8 +191,9 @@ def test_piggyback_is_the_continuous_adjoint_on_the_numerical_trajectory(
 @pytest.mark.parametrize(
     ("name", "scheme", "unbounded"),
     [("izhikevich", Scheme("euler", dt=1.0), True), ("izhikevich", Scheme("rk4", dt=0.5), False),
-     ("qif", Scheme("ps", 4, 1.0), False), ("lif", Scheme("rk2", dt=0.5, interpolation="none"),
-     False)],
+     ("qif", Scheme("ps", 4, 1.0), False), ("lif-coba", Scheme("rk2", dt=0.5), False),
+     ("izhikevich", Scheme("ps", dt=0.5, tolerance=1e-6), False),
+     ("lif", Scheme("rk2", dt=0.5, interpolation="none"), False)],
 )  # fmt: skip
 def test_piggyback_of_vectors_is_that_of_neurons_on_their_own(name, scheme, unbounded):
     """Where a true solution leaves all bounds before a step ends, or needs it in parts, too."""
@@ -237,6 +238,28 @@ def check_piggyback(name, scheme, interpolation):
     np.testing.assert_allclose(d_inputs, expected_t, rtol=1e-9, atol=1e-9 * scale)
     assert net.layers[0].n_without_gradient == n_unbounded
     return n_unbounded
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "weight"), [("lif", 0.9), ("lif-coba", 5.0)])
+@pytest.mark.parametrize(
+    "scheme",
+    [Scheme("rk4", None, 4.0, "dense", "piggyback"), Scheme("ps", dt=4.0, tolerance=1e-9),
+     Scheme("ps", 20, 4.0, gradient="piggyback")],
+)  # fmt: skip
+def test_a_weight_of_zero_has_the_derivative_of_a_small_one(scheme, name, weight, dtype):
+    """Its input finds a neuron at rest, whose series has no terms; that of the derivative has."""
+    inputs, found = SpikeTrains.from_samples([([0.0, 4.0], [0, 1])], 2), []
+    for small in (0.0, 1e-7):
+        weights = np.array([[small], [weight]], dtype)
+        net = Network([(weights, models.BUILT_IN[name]())], scheme, 40.0)
+        for _ in range(2):
+            out = net.forward(inputs)
+            assert len(out.times) > 0
+            found.append(net.backward(np.eye(1, len(out.times))[0])[0][0, 0])
+            on_their_own(net.layers[0])
+    assert abs(found[0]) > 1e-3
+    np.testing.assert_allclose(found, found[-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["qif", "izhikevich", "fitzhugh-nagumo"])

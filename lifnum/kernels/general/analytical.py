@@ -7,7 +7,17 @@ does for a neuron alone, to which lanes are left whose series does not reach the
 from lifnum.kernels.general import quiet
 from lifnum.kernels.general.expansion import each, lines_of, tuple_of
 
-NAMES = ("field_of", "jacobian_term")
+HEADER = """\
+from lifnum.compiler import inlined_kernel, kernel
+from lifnum.kernels.elementary import at, at_most, chosen, fma, greater, put, reaches
+from lifnum.kernels.general.engine import MAX_ORDER
+from lifnum.kernels.general.lanes import BASE, FAILED
+from lifnum.kernels.general.piggyback import TRUE_TOLERANCE
+from lifnum.kernels.vectors import add, load, store, total
+from lifnum._compiled.{module} import field_of, jacobian_term
+
+
+"""
 
 WALK = """\
 @kernel
@@ -23,7 +33,7 @@ def true_back(e, g, b, first, last):
         mine = g.live[k - base] & ~flags
         after = g.live[k - base + 1]
         lam = {lam_after}
-        y, end, failed = {recorded}, lam, 0
+        y, at_end, failed = {recorded}, lam, 0
         h = g.time[k + 1] - g.time[k]
         if h > 0.0 and mine != 0:
             order, failed = expansion_all(p, y, h, 0, TRUE_TOLERANCE, g.series, g.reach, mine)
@@ -33,7 +43,7 @@ def true_back(e, g, b, first, last):
         source = g.source[k]
         if source >= 0 and timed and mine != 0:
             w = load(g.drive, source, 0)
-            f, later = field_of(p, {before}), field_of(p, y)
+            f_before, f_after = field_of(p, {before}), field_of(p, y)
             b.d_points[k] += total(chosen(mine, {moved}, 0.0))
         if (flags | failed) != 0:
             g.word[FAILED] = failed
@@ -50,20 +60,18 @@ def true_back(e, g, b, first, last):
 
 def text(module, n, n_p, inputs, entries):
     """The whole text; module: of a model's functions; entries: of `source.Source`."""
-    header = quiet.HEADER.format(module=module, names=", ".join(NAMES))
-    header += "from lifnum.kernels.general.piggyback import TRUE_TOLERANCE\n\n\n"
     before = [f"y[{i}]" for i in range(n)]
     for i, what in quiet.acting(inputs).items():
         before[i] += f" - {what}"
-    return header + quiet.expansion_back(n, entries) + WALK.format(
+    return HEADER.format(module=module) + quiet.expansion_back(n, entries) + WALK.format(
         p=each(n_p, "load(g.p, #, 0)"),
         lam=each(n, "load(b.lam, #, 0)"),
         lam_after=each(n, "chosen(after, lam[#], 0.0)"),
         recorded=each(n, "at(g.states, k - base, #)"),
         lam_mine=each(n, "chosen(mine, lam[#], 0.0)"),
         before=tuple_of(before),
-        moved=" + ".join(f"lam[{i}] * (f[{i}] - later[{i}])" for i in range(n)),
-        store_end=lines_of(n, "store(b.before, #, 0, end[#])", 12),
+        moved=" + ".join(f"lam[{i}] * (f_before[{i}] - f_after[{i}])" for i in range(n)),
+        store_end=lines_of(n, "store(b.before, #, 0, at_end[#])", 12),
         store_lam=lines_of(n, "store(b.lam, #, 0, lam[#])", 12),
         input=quiet.given(inputs),
         store_lam_end=lines_of(n, "store(b.lam, #, 0, lam[#])", 4),

@@ -64,7 +64,7 @@ class Engine(NamedTuple):
     reset_transpose: int
     expand: int
     jacobian_term: int
-    quiet: int  # vectors of neurons over steps in which none may spike, and back; 0: none can
+    quiet: int  # vectors over steps in which none may spike, and back; 0: each alone, in tests
     quiet_back: int
     leap: int  # vectors of neurons over spikes on a chord; 0: none can
     walk_interval: int  # see `walk`, `adjoint` and `piggyback`

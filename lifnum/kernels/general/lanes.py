@@ -102,7 +102,7 @@ class Back(NamedTuple):
 
     lam: np.ndarray  # (n, LANES)
     hold: np.ndarray  # (LANES,): by the end of the hold
-    before: np.ndarray  # (n, LANES): at the end of a sub-interval in which some walked alone
+    before: np.ndarray  # (n, LANES): at the end of a sub-interval that is left to lanes alone
     tail: np.ndarray  # (n, MAX_ORDER, LANES), of series
     d_points: np.ndarray  # (points,), or (0,) where nobody asks
     d_drive: np.ndarray  # (inputs, LANES)
@@ -153,7 +153,10 @@ def drops(e, held, variable):
 
 @kernel
 def enter(e, g, k):
-    """Sub-interval k, through which every lane walks alone: its input, and the records."""
+    """Sub-interval k, through which every lane walks alone: its input, and the records.
+
+    The tests' reference for `quiet`.
+    """
     source = g.source[k]
     if source >= 0:
         for lane in range(LANES):
@@ -315,13 +318,13 @@ def back_alone(e, g, s, b, k, lane, walk):
     if first < last and pieces.kind[first] == FIRED:
         lifted(e, c, g, b.d_points, g.word[BASE], k, lane)
     if len(b.parts) > 0:
-        note_input(e, c, g, b, k, lane, pieces.state[first], held)
+        input_time_back(e, c, g, b, k, lane, pieces.state[first], held)
     return held
 
 
 @kernel
-def note_input(e, c, g, b, k, lane, y, held):
-    """The derivative by the time of the input of sub-interval k, whose first state is y."""
+def input_time_back(e, c, g, b, k, lane, y, held):
+    """Add the derivative by the time of the input of sub-interval k, whose first state is y."""
     if g.source[k] >= 0:
         w = g.drive[g.source[k], lane]
         variable, sign = jump(e, w)
@@ -341,7 +344,7 @@ def true_alone(e, g, s, b, k, lane):
     for i in range(e.n):
         b.lam[i, lane] = s.room[LAM, i]
     if len(b.d_points) > 0:
-        note_input(e, c, g, b, k, lane, s.room[POINT], False)
+        input_time_back(e, c, g, b, k, lane, s.room[POINT], False)
 
 
 @kernel

@@ -1,7 +1,8 @@
 """The text of what carries a vector of neurons over steps in which none of them may spike.
 
 Of a model and a method: `quiet` walks to the first sub-interval in which a neuron may spike or
-leaves all bounds, and `quiet_back` carries the adjoint back over those that `quiet` walked. `leap`
+leaves all bounds, and `quiet_back` carries the adjoint back over those that `quiet` walked, to one
+that lanes walked alone, which it returns with `Back.before` and `lam` set, or first - 1. `leap`
 takes neurons that spike once in a sub-interval, on a chord, over that. Every lane is rounded as
 `walk` rounds the neuron alone.
 """
@@ -12,7 +13,7 @@ HEADER = """\
 from lifnum.compiler import inlined_kernel, kernel
 from lifnum.kernels.elementary import at, at_most, chosen, exp, fma, greater, phi, put, reaches
 from lifnum.kernels.general.engine import LOSE, MAX_ORDER, NONE, SHORTEST
-from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FAILED, FLAGGED, HOLDS, LIVE
+from lifnum.kernels.general.lanes import ALL, ARMED, BASE, FLAGGED, HOLDS, LIVE
 from lifnum.kernels.vectors import add, load, store, total
 from lifnum._compiled.{module} import {names}
 
