@@ -14,6 +14,7 @@ from lifnum.analysis.study import (
     paired,
     runner,
     spike_budget,
+    surrogate,
     time_constants,
 )
 
@@ -56,7 +57,8 @@ def test_runs_of_a_design_are_named_each_by_its_own_key(name):
     keys = {tuple(run.key.values()) for run in runs}
     configurations = {repr(run.config) for run in runs}
     assert len(keys) == len(configurations) == len(runs)
-    assert {list(run.key.values())[-1] for run in runs} == {"0", "1"}  # seed, or repetition
+    first = getattr(study, "FIRST_SEED", 0)  # of a seed, or repetition
+    assert {list(run.key.values())[-1] for run in runs} == {f"{first}", f"{first + 1}"}
     assert all(Path(ROOT / f"docs/studies/{name}.md").is_file() for name in designs.DESIGNS)
 
 
@@ -111,7 +113,8 @@ def test_small_studies_run_and_draw_by_their_command(name, in_tmp, capsys):
     said = capsys.readouterr().out
     study = designs.study_of(name)
     runs = study.runs(1, small=True)
-    assert re.search(rf"^{len(runs)} runs, (seeds|repetitions) 0\b", said)
+    first = getattr(study, "FIRST_SEED", 0)
+    assert re.search(rf"^{len(runs)} runs, (seeds|repetitions) {first}\b", said)
     assert Path("figure.png").stat().st_size > 10_000
     rows = runner.read(f"runs/{name}-small.csv", getattr(study, "MEASURES", runner.MEASURES))
     assert runner.missing(runs, rows) == [] and len(rows) >= len(runs)
@@ -204,6 +207,35 @@ def test_families_on_other_data_are_those_of_the_design():
     assert [(cell.method, other.method, other.ratio > 0) for cell, other in grid[:3]] == [
         ("exact", "exact", False), ("euler", "exact", True), ("ps5", "exact", True)
     ]  # fmt: skip
+
+
+def test_a_mixed_run_takes_each_layers_gradient_from_its_own_forward_pass():
+    tau_s, found = 0.005, {}
+    for arm in (surrogate.exact(tau_s), surrogate.surrogate(tau_s), *surrogate.mixed(tau_s)):
+        trainer = surrogate.trainer_of(surrogate.Setting(arm, 10, small=True))
+        rows = trainer.rows_of_batch()
+        out = trainer.net.forward(trainer.data.train.select(rows))
+        gradients = trainer._differentiate(out, trainer.data.train_labels[rows])[1]
+        found[arm.hidden, arm.output] = [one.copy() for one in gradients]
+    pure = {name: found[name, name] for name in ("exact", "surrogate")}
+    for names, gradients in found.items():
+        for layer, name in enumerate(names):
+            assert np.array_equal(gradients[layer], pure[name][layer])
+    assert not any(map(np.array_equal, *pure.values()))
+
+
+def test_families_of_the_surrogates_study_are_those_of_the_design():
+    rows = [run.key | dict.fromkeys(surrogate.MEASURES, "0.5") | {"failed": "0"}
+            for run in surrogate.runs()]  # fmt: skip
+    found = surrogate.cells(rows)
+    assert {len(own) for own in found.values()} == {20} and len(found) == 4 * 19
+    made = surrogate.families(found)
+    assert {name: len(pairs) for name, pairs in made.items()} == {
+        "rates and epochs": 24, "grid": 12, "layers": 16, "remedies": 24, "steps": 24,
+        "signals": 24,
+    }  # fmt: skip
+    for pairs in made.values():
+        assert all(one[0].tau_s == other[0].tau_s and one != other for one, other in pairs)
 
 
 # pages

@@ -9,11 +9,12 @@ from lifnum.analysis.study import runner
 from lifnum.fields import positive
 
 # name -> module with SEEDS, runs(seeds, small), answer(rows), and execute(config) and its MEASURES
-# where these are not the runner's. Where there are no seeds SEEDS is None, and seconds(config) is
-# measured at the end. Its figure is in pictures
+# where these are not the runner's, and FIRST_SEED where that is not 0. Where there are no seeds
+# SEEDS is None, and seconds(config) is measured at the end. Its figure is in pictures
 DESIGNS = {
     "time-constants": "lifnum.analysis.study.time_constants",
     "other-data": "lifnum.analysis.study.other_data",
+    "surrogate": "lifnum.analysis.study.surrogate",
     "spike-budget": "lifnum.analysis.study.spike_budget",
     "poster": "lifnum.analysis.study.poster",
     "stewart-bair": "lifnum.analysis.study.stewart_bair",
@@ -52,7 +53,7 @@ def parser(name):
     p.add_argument("--figure", type=output(".png", ".pdf", ".svg"), metavar="FILE",
                    help="draw it there")  # fmt: skip
     p.add_argument("--seeds", type=positive(int), metavar="N",
-                   help="of runs that train, from 0 (default: those of the design)")  # fmt: skip
+                   help="seeds of runs that train (default: those of the design)")  # fmt: skip
     p.add_argument("--workers", type=positive(int), default=1, metavar="N",
                    help="runs at once, of one thread each (default: 1)")  # fmt: skip
     p.add_argument("--runs", type=positive(int), metavar="N",

@@ -14,6 +14,7 @@ from lifnum.analysis.study import (
     other_data,
     poster,
     spike_budget,
+    surrogate_picture,
     time_constants,
 )
 from lifnum.analysis.study.statistics import interval
@@ -40,6 +41,7 @@ def draw(name, rows, path):
         "time-constants": _time_constants,
         "other-data": _other_data,
         "spike-budget": _spike_budget,
+        "surrogate": surrogate_picture.draw,
         "stewart-bair": cell_pictures.stewart_bair_figure,
         "de-alteriis-oddo": cell_pictures.de_alteriis_oddo_figure,
         "gradient-noise": noise_picture.draw,
