@@ -10,7 +10,7 @@ import naive
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, RungeKutta, Scheme, SpikeTrains
+from lifnum import Model, Network, Neuron, RungeKutta, Scheme, SpikeTrains
 from lifnum.methods import propagators
 from lifnum.testing import check_integrator
 
@@ -304,3 +304,27 @@ def test_an_unstable_step_of_a_tableau_is_warned_about_by_its_label():
     heun = KNOWN["heun"][0]
     with pytest.warns(RuntimeWarning, match=f"stability limit of {heun.label}"):
         Network([(np.ones((1, 1)), Neuron(0.1, 0.2))], Scheme(heun, dt=0.5), 1.0)
+
+
+def test_the_search_for_a_spike_is_not_misled_by_a_point_far_above_the_threshold():
+    """An end at 1e38 makes secants so steep that the next guess hardly moves, which is no root."""
+    model = Model("far", {"v": "v**2 - 0.1 + I", "I": "-I / 3"}, initial={"v": -4.0}, input="I",
+                  threshold=("v", 4.0), reset={"v": -4.0})  # fmt: skip
+
+    def field(y):
+        return np.array([y[0] ** 2 - 0.1 + y[1], -y[1] / 3.0])
+
+    def potential(weight, h):
+        y = np.array([-4.0, weight])
+        k1 = field(y)
+        k2 = field(y + h / 2 * k1)
+        k3 = field(y + h / 2 * k2)
+        return (y + h / 6 * (k1 + 2 * k2 + 2 * k3 + field(y + h * k3)))[0]
+
+    weights, inputs = np.linspace(0.2, 6.0, 60), SpikeTrains.from_samples([([0.0], [0])], 1)
+    out = Network([(weights[None], model)], Scheme("rk4", dt=4.0), 4.0).forward(inputs)
+    first = {neuron: time for time, neuron in reversed(list(zip(out.times, out.indices)))}
+    assert len(first) == 60 and max(first.values()) < 4.0
+    for neuron, time in first.items():
+        around = [potential(weights[neuron], time * (1.0 + side)) for side in (-1e-13, 1e-13)]
+        assert around[0] <= 4.0 <= around[1]

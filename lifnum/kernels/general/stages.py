@@ -85,13 +85,20 @@ def moves_alone(p, y, h, lam, end, rate, out):
 def root_alone(p, y, theta, guess, high, found, out):
     low, top, s = 0.0, high, guess
     before = missed = slope = bend = 0.0  # the guess before, what it missed, and the slope there
+    level = 8.0 * EPS * (abs(theta) + abs(y[{v}]))
+    settled = False  # by an estimate that a point far above misleads: the next must miss less, too
     for turn in range(200):
-        if not low < s < top:
+        if settled:
+            s = min(max(s, 0.0), high)
+        elif not low < s < top:
             s = 0.5 * (low + top)
             if not low < s < top:
+                z, start, bound = ahead(p, y, s)
                 break
         z, start, bound = ahead(p, y, s)
         missing = theta - z[{v}]
+        if settled and abs(missing) <= max(0.5 * abs(missed), level):
+            break
         if missing <= 0.0:
             top = s
         else:
@@ -106,18 +113,16 @@ def root_alone(p, y, theta, guess, high, found, out):
             secant = (missed - missing) / (s - before)
             bend = abs((secant - slope) / (secant * (s - before)))
             slope = secant
-        if not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
-            before, missed, s = s, missing, 0.5 * (low + top)
+        if settled or not slope > 0.0 or (turn > 8 and turn % 2 == 1):  # or Newton hardly moves
+            before, missed, s, settled = s, missing, 0.5 * (low + top), False
             continue
         change = missing / slope
         error = abs(change) if exact else abs(change * bend * (s - before))
-        settled = turn > 0 and error <= 2.0 * EPS * s
+        settled = (turn > 0 and error <= 2.0 * EPS * s) or missing == 0.0
         before, missed = s, missing
         s += change
-        if settled or missing == 0.0:
-            break
-    s = min(max(s, 0.0), high)
-    z, start, bound = ahead(p, y, s)
+    else:
+        z, start, bound = ahead(p, y, s)
     {fill} = z
     found[0] = s
     return len(p)
