@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lifnum
-from lifnum import Model, models
+from lifnum import Model, Network, Scheme, SpikeTrains, models
 from lifnum.kernels.general.modules import module_of
 from lifnum.kernels.general.source import HEADER, Source
 from lifnum.neurons.parser import EquationError
@@ -268,3 +268,22 @@ def test_taylor_coefficients_equal_the_oracle_s_and_those_of_the_jacobian_are_it
         np.testing.assert_allclose(
             along, stepped.imag / 1e-30, rtol=1e-8, atol=1e-11 * np.abs(stepped.imag).max() / 1e-30
         )
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [Scheme("rk4", dt=0.1), Scheme("exponential-euler", dt=0.1), Scheme("ps", 5, 0.1),
+     Scheme("ps", dt=0.1, tolerance=1e-12), Scheme("rk2", dt=0.1, gradient="piggyback")],
+)  # fmt: skip
+def test_a_power_that_a_parameter_gives_is_that_of_products_at_zero_too(scheme):
+    inputs = SpikeTrains.from_samples([([0.0, 1.0, 2.5, 8.0], [0, 1, 0, 1])], 2)
+    found = []
+    for power in ("I**2", "I**p"):
+        model = Model("power", {"v": f"-v/5 + 0.7*{power}", "I": "-I/2"}, {"p": 2.0}, input="I",
+                      threshold=("v", 1.0), reset={"v": 0.0})  # fmt: skip
+        net = Network([(np.array([[1.3], [0.9]]), model)], scheme, 10.0)
+        out = net.forward(inputs)
+        (d_w,), d_times = net.backward(np.ones(len(out.times)), input_gradient=True)
+        found.append(np.concatenate([out.times, d_w.ravel(), d_times]))
+    assert len(out.times) > 3
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)

@@ -6,7 +6,7 @@ import pytest
 from cases import on_their_own, relative_error
 from model_cases import N_POST, well_conditioned
 
-from lifnum import Network, Scheme, SpikeTrains, models
+from lifnum import Network, Neuron, Scheme, SpikeTrains, models
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,28 @@ def test_a_weight_of_zero_has_the_derivative_of_a_small_one(scheme, name, weight
             on_their_own(net.layers[0])
     assert abs(found[0]) > 1e-3
     np.testing.assert_allclose(found, found[-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [Scheme("ps", dt=2.0, tolerance=1e-10), Scheme("ps", 20, 2.0, gradient="piggyback"),
+     Scheme("ps", dt=2.0, tolerance=1e-10, gradient="piggyback"),
+     Scheme("rk4", None, 0.01, gradient="piggyback")],
+)  # fmt: skip
+def test_weights_that_cancel_have_the_derivatives_of_the_linear_neuron(scheme):
+    """They leave the neuron at rest, a series of zeros; the derivatives' have all their terms."""
+    inputs, found = SpikeTrains.from_samples([([1.0, 1.0, 9.0], [0, 1, 2])], 3), []
+    model = models.lif(theta=1.5, delta_theta=1.5)
+    for neuron, own in ((Neuron(5.0, 10.0, 1.5), Scheme("exact")), (model, scheme)):
+        net = Network([(np.array([[1.0], [-1.0], [1.0]]), neuron)], own, 30.0)
+        for _ in range(1 if own.method == "exact" else 2):
+            out = net.forward(inputs)
+            (d_w,), d_times = net.backward(np.ones(len(out.times)), input_gradient=True)
+            found.append(np.append(d_w.ravel(), d_times))
+            if own is scheme:
+                on_their_own(net.layers[0])
+    assert len(out.times) == 2
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["qif", "izhikevich", "fitzhugh-nagumo"])

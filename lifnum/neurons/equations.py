@@ -178,7 +178,8 @@ class Graph:
             return ((x, self.sub(node, self.mul(self.number(k), self.phi(k + 1, x)))),)
         x = rest[0]
         if operation == "pow":
-            return ((x, self.div(self.mul(rest[1], node), x)),)
+            exponent = rest[1]  # without a quotient by x, which may be 0
+            return ((x, self.mul(exponent, self.pow(x, self.sub(exponent, one)))),)
         if operation == "exp":
             return ((x, node),)
         if operation == "log":

@@ -36,7 +36,9 @@ def true_back(e, g, b, first, last):
         y, at_end, failed = {recorded}, lam, 0
         h = g.time[k + 1] - g.time[k]
         if h > 0.0 and mine != 0:
-            order, failed = expansion_all(p, y, h, 0, TRUE_TOLERANCE, g.series, g.reach, mine)
+            order, failed = expansion_all(
+                p, y, h, 0, TRUE_TOLERANCE, g.series, g.reach, mine, False
+            )
             lam = back(g, b, order, h, True, lam)
             mine &= ~failed
         lam = {lam_mine}

@@ -2,14 +2,14 @@
 
 TEXT = """\
 @inlined_kernel
-def {name}(p, y, h, order, tolerance, r, reach, live):
+def {name}(p, y, h, order, tolerance, r, reach, live, rests):
 {begin}
     if not tolerance > 0.0:
         for k in range(order):
             {term}(p, r, k, h)
         return order, 0
     scale = {scale}
-    active, before = live, 0
+    active, before, moved = live, 0, live if rests else 0
     for k in range(MAX_ORDER):
         {term}(p, r, k, h)
         new = {new}
@@ -20,11 +20,14 @@ def {name}(p, y, h, order, tolerance, r, reach, live):
         size = {size}
         fine = at_most({worst}, 0.0)
         scale = {larger}
+        if not rests:
+            moved |= ~at_most({total}, 0.0)
+            fine &= moved
         active &= ~(fine & before)
         before = fine
         if active == 0:
             return k + 1, 0
-    return MAX_ORDER, active
+    return MAX_ORDER, active & moved
 
 
 """
@@ -33,7 +36,7 @@ def {name}(p, y, h, order, tolerance, r, reach, live):
 ALONE = """\
 @kernel
 def expand(p, y, h, order, tolerance, r, reach):
-    n, failed = expansion(p, y, h, order, tolerance, r, reach, 1)
+    n, failed = expansion(p, y, h, order, tolerance, r, reach, 1, False)
     return n if failed == 0 else -1
 """
 
@@ -59,7 +62,8 @@ def expansion(name, term, n):
     Returns (highest order, lanes that did not converge). With a tolerance > 0 terms are added until
     two in turn are at most that times the largest term of their variable so far, the state's own
     value included; those of a lane beyond its order are zero, and reach[k] are the lanes that have
-    one of order k. live: the lanes that count.
+    one of order k. live: the lanes that count. rests: whether a lane that nothing moves has all its
+    terms, as it has for values; for derivatives, whose terms go on, it has all orders.
     """
     worst = "fma(-tolerance, scale[0], size[0])"
     for i in range(1, n):
@@ -73,5 +77,6 @@ def expansion(name, term, n):
         keep=lines_of(n, "put(r, #, k + 1, new[#])", 12),
         size=each(n, "abs(new[#])"),
         worst=worst,
+        total=" + ".join(f"size[{i}]" for i in range(n)),
         larger=each(n, "greater(scale[#], size[#])"),
     )  # fmt: skip

@@ -202,7 +202,7 @@ SERIES_TEXT = """\
 @inlined_kernel
 def flow(e, g, p, y, h, live):
     r = g.series
-    order, failed = expansion(p, y, h, e.order, e.tolerance, r, g.reach, live)
+    order, failed = expansion(p, y, h, e.order, e.tolerance, r, g.reach, live, True)
     z = {top}
     size = abs(z[{v}])
     bend = float(order * (order - 1)) * greater(-z[{v}], 0.0)
@@ -218,7 +218,7 @@ def flow(e, g, p, y, h, live):
 @inlined_kernel
 def pull(e, g, b, p, y, h, lam, wanted, live):
     r = g.series
-    order, failed = expansion_all(p, y, h, e.order, e.tolerance, r, g.reach, live)
+    order, failed = expansion_all(p, y, h, e.order, e.tolerance, r, g.reach, live, False)
     rise = 0.0 * lam[0]
     if wanted and h >= SHORTEST:
         for k in range(order, 0, -1):

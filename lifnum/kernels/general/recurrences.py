@@ -106,11 +106,13 @@ def sqrt_term(r, a, q, k):
 def pow_term(r, a, exponent, q, k):
     if k == 0:
         return power(at(r, a, 0), exponent)
-    total = 0.0 * at(r, a, 0)
+    total = moved = 0.0 * at(r, a, 0)
     for i in range(1, k + 1):
         factor = float(i) * (exponent + 1.0) - float(k)
         total = fma(factor * at(r, a, i), at(r, q, k - i), total)
-    return total / (float(k) * at(r, a, 0))
+        moved = moved + abs(at(r, a, i))
+    # a base that rests, at 0 too, has a power that rests
+    return chosen(at_most(moved, 0.0), 0.0, total / (float(k) * at(r, a, 0)))
 
 
 @kernel
