@@ -13,7 +13,7 @@ from lifnum.data import dataset
 from lifnum.data.datasets import DATASETS
 from lifnum.files.environment import environment
 from lifnum.files.reader import Trace
-from lifnum.files.transfers import TransferFile, weights_digest
+from lifnum.files.transfers import TRAINING, TransferFile, weights_digest
 from lifnum.runs import evaluation
 from lifnum.runs.configuration import Configuration, check_scheme
 from lifnum.runs.run import data_digest, remarks, silent_output
@@ -167,9 +167,13 @@ def transfer(args, trained_run, data, schemes, threads):
         "weights_digest": weights_digest(weights),
         "dataset": data.name,
         "n_samples": len(data.test),
+        "data": data_digest(data, ["test"]),
         **environment(threads),
     }
-    n_train = len(data.train) if args.gradients else None
+    n_train = None
+    if args.gradients:
+        n_train = len(data.train)
+        header[TRAINING] = data_digest(data, ["train"])
     experiment = Transfer(preset, trained, weights, data)
     comparison = GradientComparison(preset, gradient_weights, data.train, data.train_labels)
     with TransferFile(output, header, len(weights), n_train, args.overwrite) as file:

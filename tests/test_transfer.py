@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import write_user_file
 
 import lifnum
 from lifnum import evaluate, options, train
 from lifnum.data import datasets
 from lifnum.files.reader import Trace
-from lifnum.files.transfers import GRADIENTS, SCHEMES, read_transfer
+from lifnum.files.transfers import GRADIENTS, SCHEMES, TransferFile, read_transfer
 from lifnum.runs.configuration import Configuration
 from lifnum.runs.transfer import Transfer, by_neuron, difference
 
@@ -198,14 +199,65 @@ def test_a_file_of_another_run_is_refused_and_left_as_it_is(trained, in_tmp, cap
     assert "no transfer file" in capsys.readouterr().err and trained.read_bytes() == content
 
 
-def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_tmp):
+def write_data(path, edit=lambda part, labels: labels):
+    """A file of some digits; edit(part, labels) gives other labels."""
     data = datasets.load("digits", limit_train=10, limit_test=15)
     arrays = {}
     for part in ("train", "test"):
-        trains, labels = getattr(data, part), getattr(data, f"{part}_labels")
-        arrays |= {f"{part}_times": trains.times, f"{part}_indices": trains.indices,
-                   f"{part}_offsets": trains.offsets, f"{part}_labels": labels}  # fmt: skip
-    np.savez("mine.npz", **arrays)
+        labels = edit(part, getattr(data, f"{part}_labels"))
+        trains = getattr(data, part)
+        arrays |= {(part, "times"): trains.times, (part, "indices"): trains.indices,
+                   (part, "offsets"): trains.offsets, (part, "labels"): labels}  # fmt: skip
+    path.parent.mkdir(exist_ok=True)
+    return str(write_user_file(path, arrays))
+
+
+def of_part(one):
+    """What turns the labels of a part around."""
+    return lambda part, labels: labels[::-1] if part == one else labels
+
+
+@pytest.mark.parametrize("edited", ["two/data.npz", "one/data.npz"])
+def test_other_data_of_the_same_name_and_size_are_not_taken_for_those_of_a_file(
+    trained, in_tmp, refusal, edited
+):
+    grid = ["--methods", "euler", "--dt", "0.01"]
+    one = write_data(Path("one/data.npz"))
+    assert transfer(trained, "t.h5", *grid, "--dataset", one) == 0
+    assert transfer(trained, "g.h5", *grid, "--dataset", one, "--gradients", "10") == 0
+    both = Path("t.h5").read_bytes(), Path("g.h5").read_bytes()
+    samples, training = read_transfer("g.h5").header["data"], ["--gradients", "10"]
+    write_data(Path(edited), of_part("test"))
+    line = refusal(transfer, trained, "t.h5", *grid, "--dataset", edited)
+    assert "t.h5: holds a transfer with other samples (another SHA-256); accepted" in line
+    assert "other samples" in refusal(transfer, trained, "g.h5", *grid, "--dataset", edited)
+    write_data(Path(edited), of_part("train"))
+    line = refusal(transfer, trained, "g.h5", *grid, *training, "--dataset", edited)
+    assert "g.h5: holds a transfer with other training samples" in line
+    assert (Path("t.h5").read_bytes(), Path("g.h5").read_bytes()) == both
+    # to the schemes no training sample matters, and those of the gradients stay known
+    more = ["--methods", "euler", "--dt", "0.02", "--dataset", edited]
+    assert transfer(trained, "g.h5", *more) == 0
+    refusal(transfer, trained, "g.h5", *more, *training)
+    assert transfer(trained, "g.h5", *more, *training, "--overwrite") == 0
+    assert read_transfer("g.h5").header["data"] == samples
+
+
+def test_a_file_that_does_not_say_of_what_data_is_read_but_not_gone_on_with(
+    trained, in_tmp, refusal
+):
+    assert transfer(trained, "t.h5", "--dt", "0.01", "--limit-test", "9") == 0
+    header = read_transfer("t.h5").header
+    old = {key: value for key, value in header.items() if key not in ("data", "digest")}
+    with TransferFile("t.h5", old, 2, overwrite=True) as file:
+        file.append("schemes")
+    assert "data" not in read_transfer("t.h5").header
+    line = refusal(transfer, trained, "t.h5", "--dt", "0.01", "--limit-test", "9")
+    assert "t.h5: holds a transfer with samples without a SHA-256; accepted: another" in line
+
+
+def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_tmp):
+    write_data(Path("mine.npz"))
     other = Path("other.h5")
     other.write_bytes(trained.read_bytes())
     arguments = [str(trained), "other.h5", "--dataset", "mine.npz", "--output", "folder"]

@@ -55,8 +55,14 @@ GRADIENTS = _SCHEME | {
 
 _TABLES = {"schemes": SCHEMES, "gradients": GRADIENTS}
 
-# attributes that a file must share with the run that goes on with it
-IDENTITY = ("config", "seed", "trace", "weights", "weights_digest", "dataset", "n_samples")
+# attributes that a file must share with the run that goes on with it; data: SHA-256 of the samples,
+# for a name and their number are those of other data too
+IDENTITY = ("config", "seed", "trace", "weights", "weights_digest", "dataset", "n_samples", "data")
+
+# the same of the samples of gradients, where there are any
+TRAINING = "training_data"
+
+_ADDED = ("data", TRAINING)  # files of earlier versions lack them
 
 _MAX_TEXT = 1 << 20
 
@@ -152,7 +158,7 @@ def _read_header(path, file):
         sound = isinstance(name, str) and isinstance(header[name], (str, int, float))  # UTF-8
         if not sound or len(str(value)) > _MAX_TEXT:
             raise TransferError(f"{path}: attribute {name} is damaged")
-    missing = [name for name in IDENTITY if name not in header]
+    missing = [name for name in IDENTITY if name not in header and name not in _ADDED]
     if missing:
         raise TransferError(f"{path}: lacks the attribute {missing[0]}")
     return header
@@ -191,7 +197,8 @@ class TransferFile:
     ----------
     path : path
     header : dict
-        Root attributes, `IDENTITY` among them; config is a dict.
+        Root attributes, `IDENTITY` among them; config is a dict. `TRAINING` too where there are
+        gradients.
     n_layers : int
     n_gradient_samples : int, optional
         Training samples of the group ``gradients``, which is there from then on.
@@ -201,7 +208,7 @@ class TransferFile:
     Raises
     ------
     TransferError
-        The path holds something else, or the transfer of another run.
+        The path holds something else, or the transfer of another run or to other data.
     lifnum.trace.TraceError
         Another process is writing it.
     """
@@ -242,8 +249,10 @@ class TransferFile:
         """Take over the rows of the file that is there."""
         before = read_transfer(self.path)
         for name in IDENTITY:
-            there, here = before.header[name], json.loads(json.dumps(header[name]))
-            if there != here:
+            there, here = before.header.get(name), json.loads(json.dumps(header.get(name)))
+            if name == "data":
+                self._check_data("samples", there, here)
+            elif there != here:
                 values = "" if name == "config" else f" ({there}, not {here})"
                 raise TransferError(
                     f"{self.path}: holds a transfer with another {name}{values}; accepted: "
@@ -255,12 +264,27 @@ class TransferFile:
                 f"{self.path}: its gradients are of {kept} samples; accepted: --gradients {kept}, "
                 "another --output, or --overwrite"
             )
+        if before.gradients is not None:
+            if asked is not None:
+                there, here = before.header.get(TRAINING), header.get(TRAINING)
+                self._check_data("training samples", there, here)
+            elif TRAINING in before.header:
+                self._header[TRAINING] = before.header[TRAINING]
         for name in _TABLES:
             columns = getattr(before, name)
             if columns is not None:
                 n = len(columns["method"])
                 self._rows[name] = [{k: c[row] for k, c in columns.items()} for row in range(n)]
         self._samples["gradients"] = kept if asked is None else asked
+
+    def _check_data(self, what, there, here):
+        """Refuse rows of other samples, or of some that the file does not tell from others."""
+        if there != here:
+            holds = f"other {what} (another SHA-256)" if there else f"{what} without a SHA-256"
+            raise TransferError(
+                f"{self.path}: holds a transfer with {holds}; accepted: another --output, or "
+                "--overwrite"
+            )
 
     def has(self, table, key):
         """Whether a row that begins with `key`, a dict of its first columns, is there."""

@@ -105,10 +105,11 @@ def saved(output, epochs=None):
         return Saved(header, None, None)
 
 
-def data_digest(data):
-    """SHA-256 of a data set, as the header of a trace has it."""
+def data_digest(data, parts=("train", "test")):
+    """SHA-256 of a data set, as the header of a trace has it, or of some of its parts."""
     digest = hashlib.sha256()
-    for trains, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+    for part in parts:
+        trains, labels = getattr(data, part), getattr(data, f"{part}_labels")
         for array in (trains.times, trains.indices, trains.offsets, labels):
             digest.update(np.ascontiguousarray(array))
     if data.classes is not None:
