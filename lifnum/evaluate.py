@@ -1,5 +1,6 @@
 """python -m lifnum.evaluate: trained networks on a test set, under their own or other schemes."""
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from lifnum.files.environment import environment
 from lifnum.files.reader import Trace
 from lifnum.files.transfers import TRAINING, TransferFile, weights_digest
 from lifnum.runs import evaluation
-from lifnum.runs.configuration import Configuration, check_scheme
+from lifnum.runs.configuration import Configuration, check_scheme, is_file
 from lifnum.runs.run import data_digest, remarks, silent_output
 from lifnum.runs.transfer import GradientComparison, Transfer
 from lifnum.scheme import LIMITS, Scheme
@@ -48,7 +49,7 @@ def parser():
                    "weights")  # fmt: skip
     g.add_argument("--output", metavar="FILE",
                    help="file, or folder (default: TRACE-transfer.h5, with the data set's name "
-                   "where it differs from that of the run)")  # fmt: skip
+                   "where it is another than that of the run)")  # fmt: skip
     g.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     group = options.add_data(p, None)
     options.add_threads(group)
@@ -143,8 +144,11 @@ def grid_of(args, trained):
     return options.grid(methods, orders, dts, args.interpolation or [trained.interpolation])
 
 
-def output_of(args, trace, dataset, trained_on):
-    """Path of the transfer file of a trace."""
+def output_of(args, trace, trained_on):
+    """Path of the transfer file of a trace, whose run had the data set `trained_on`."""
+    dataset = trained_on if args.dataset is None else args.dataset
+    if is_file(dataset):
+        dataset = os.path.abspath(dataset)  # as the run has it
     other = "" if dataset == trained_on else f"-{Path(dataset).stem}"
     name = f"{Path(trace).stem}-transfer{other}.h5"
     if args.output is None:
@@ -154,11 +158,26 @@ def output_of(args, trace, dataset, trained_on):
     return Path(args.output)
 
 
+def check_outputs(args):
+    """Refuse traces of which one would go on with, or replace, the transfer file of another."""
+    owners = {}
+    for path in args.trace:
+        with Trace(path) as trace:
+            config = Configuration.from_json(trace.config, path)
+        output = output_of(args, path, config.preset.dataset)
+        owner = owners.setdefault(os.path.realpath(output), path)
+        if owner is not path:
+            raise ValueError(
+                f"trace is {owner} and {path}, whose transfers both go to {output}; accepted: "
+                "one of them at a time, each with another --output"
+            )
+
+
 def transfer(args, trained_run, data, schemes, threads):
     """Write the transfer file of one trace, or what it lacks, and print it."""
     path, entries, config, weights, gradient_weights = trained_run
     preset, trained = config.preset, config.scheme
-    output = output_of(args, path, data.name, preset.dataset)
+    output = output_of(args, path, preset.dataset)
     header = {
         "config": entries,
         "seed": config.seed,
@@ -230,6 +249,8 @@ def main(argv=None):
     transferring = any(option is not None for option in lists)
     if transferring and args.device == "cuda":
         raise ValueError(f"device is {args.device!r}; accepted for a transfer: cpu")
+    if transferring:
+        check_outputs(args)
     for path in args.trace:
         with Trace(path) as trace:
             config = Configuration.from_json(trace.config, path)

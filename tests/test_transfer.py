@@ -270,6 +270,41 @@ def test_several_traces_and_other_data_go_to_files_named_after_them(trained, in_
         assert header["config"]["scheme"]["method"] == "exact"
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_two_traces_of_one_file_are_refused_before_any_is_evaluated(trained, in_tmp, refusal, more):
+    for name in ("a/x.h5", "b/x.h5"):
+        Path(name).parent.mkdir()
+        Path(name).write_bytes(trained.read_bytes())
+
+    def run(*arguments):
+        arguments = [*arguments, "--dt", "0.01", "--limit-test", "9", *more]
+        return options.run("lifnum.evaluate", evaluate.main, arguments)
+
+    line = refusal(run, "a/x.h5", "b/x.h5", "--output", "out/")
+    assert "trace is a/x.h5 and b/x.h5, whose transfers both go to out/x-transfer.h5" in line
+    assert "accepted: one of them at a time" in line
+    assert "both go to b/../a/x-transfer.h5" in refusal(run, "a/x.h5", "b/../a/x.h5")
+    assert not Path("out").exists() and [p.name for p in Path("a").iterdir()] == ["x.h5"]
+    assert run("a/x.h5", "b/x.h5") == 0  # a file each
+    assert read_transfer("a/x-transfer.h5") and read_transfer("b/x-transfer.h5")
+
+
+def test_only_the_name_of_other_data_than_those_of_the_run_stands_in_that_of_a_file(in_tmp):
+    own, other = write_data(Path("one/data.npz")), write_data(Path("two/data.npz"))
+    arguments = ["--hidden", "5", "--epochs", "0", "--quiet", "--output", "x.h5"]
+    assert train.main(["--dataset", own, *arguments]) == 0
+
+    def written(*arguments):
+        before = set(Path().glob("*.h5"))
+        arguments = ["x.h5", "--methods", "exact", *arguments]
+        assert options.run("lifnum.evaluate", evaluate.main, arguments) == 0
+        return {path.name for path in set(Path().glob("*.h5")) - before}
+
+    assert written() == {"x-transfer.h5"}
+    assert written("--dataset", "two/../one/data.npz") == set()  # gone on with
+    assert written("--dataset", other) == {"x-transfer-data.h5"}
+
+
 @pytest.mark.parametrize(
     "lists, labels",
     [

@@ -112,8 +112,7 @@ def data_digest(data, parts=("train", "test")):
         trains, labels = getattr(data, part), getattr(data, f"{part}_labels")
         for array in (trains.times, trains.indices, trains.offsets, labels):
             digest.update(np.ascontiguousarray(array))
-    if data.classes is not None:
-        digest.update(data.classes)
+    digest.update(b"" if data.classes is None else data.classes)
     return digest.hexdigest()
 
 
