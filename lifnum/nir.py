@@ -12,9 +12,12 @@ A spike there is an impulse of area one. Frameworks on a grid make it 1 for a st
 that step: the `spike_width` of their files, 1e-4 in those of snnTorch. Extra ``nir``.
 """
 
+import os
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
+import h5py
 import numpy as np
 
 from lifnum.errors import _positive
@@ -109,9 +112,37 @@ def _lif_node(k, model, n, width):
     return nir.LIF(r=values["tau"] / width, metadata={"max_spikes": model.max_spikes}, **values)
 
 
-def write(path, net, spike_width=None):
-    """Write a Network to a NIR file (HDF5); spike_width as in `to_graph`."""
-    nir.write(path, to_graph(net, spike_width))
+def write(path, net, spike_width=None, overwrite=False):
+    """Write a Network to a NIR file (HDF5); spike_width as in `to_graph`.
+
+    Raises
+    ------
+    GraphError
+        What `to_graph` refuses.
+    ValueError
+        The path is taken, unless by a NIR file and `overwrite`.
+    OSError
+        The file system refuses; what was there is intact.
+    """
+    path, graph = Path(path), to_graph(net, spike_width)
+    if path.exists() and not (overwrite and _is_graph(path)):
+        other = "" if overwrite else ", or overwrite for a NIR file"
+        raise ValueError(f"path {path} exists; accepted: another name{other}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        nir.write(temporary, graph)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_graph(path):
+    """Whether a file is one that NIR wrote."""
+    try:
+        with h5py.File(path, "r") as file:
+            return {"version", "node"} <= file.keys()
+    except OSError:
+        return False
 
 
 def read(path, scheme, duration, dtype=None, spike_width=None):

@@ -73,7 +73,7 @@ def test_spikes_of_a_framework_become_ours_at_rate_one(framework, tmp_path):
         dt = DURATION / steps
         scale = SNNTORCH_STEP / dt if framework == "snntorch" else 1.0
         net, inputs = network(scale), digits(scale)
-        lifnum.nir.write(tmp_path / "net.nir", net, spike_width=scale * dt)
+        lifnum.nir.write(tmp_path / "net.nir", net, spike_width=scale * dt, overwrite=True)
         exact = by_neuron(net.forward(inputs))
         spikes = grid_spikes(framework, inputs, tmp_path, scale * dt, steps)
         found = match(by_neuron(spikes), exact, scale * 0.005)

@@ -274,6 +274,29 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
         read(tmp_path / "none.nir", SCHEME, 1.0)
 
 
+def test_a_file_is_replaced_only_if_it_is_one_and_asked_for(tmp_path):
+    path, other = tmp_path / "net.nir", network(seed=1)
+    write(path, network())
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"net\.nir exists; accepted: another name, or overwrite"):
+        write(path, other)
+    with pytest.raises(ValueError, match="spike_width is 0"):
+        write(path, other, spike_width=0, overwrite=True)
+    assert path.read_bytes() == before
+    write(path, other, overwrite=True)
+    back = read(path, SCHEME, DURATION)
+    assert all((a == b).all() for a, b in zip(back.weights, other.weights))
+    other.save(tmp_path / "own.h5")
+    (tmp_path / "text").write_text("mine")
+    for name in ("own.h5", "text"):
+        before = (tmp_path / name).read_bytes()
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match=f"{name} exists; accepted: another name"):
+                write(tmp_path / name, other, overwrite=overwrite)
+        assert (tmp_path / name).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.nir", "own.h5", "text"]
+
+
 def test_a_layer_of_a_model_is_refused_by_name(tmp_path):
     layers = [(np.ones((2, 3)), lifnum.Neuron()), (np.ones((3, 2)), lifnum.models.qif())]
     net = lifnum.Network(layers, lifnum.Scheme("euler", dt=0.1), DURATION)
