@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def parser():
                    "(default: 1)")  # fmt: skip
     g.add_argument("--output", type=output(".json", ".csv", ".h5"), metavar="FILE",
                    help="the report as JSON, CSV or HDF5, by its ending")  # fmt: skip
+    g.add_argument("--overwrite", action="store_true",
+                   help="replace an existing --output that is a report")  # fmt: skip
     options.add_threads(g)
     return p
 
@@ -224,11 +227,42 @@ def report_of(args, audit, name, findings):
     }
 
 
+def check_output(path, overwrite):
+    """Refuse a path that is taken, unless by a report and `overwrite`."""
+    if path.exists():
+        if not overwrite:
+            raise ValueError(f"{path}: exists; accepted: another --output, or --overwrite")
+        if not _is_report(path):
+            raise ValueError(f"{path}: no report of lifnum.audit; --overwrite replaces these only")
+
+
+def _is_report(path):
+    """Whether a file is one that `write` wrote, by what all of its kind begin with or have."""
+    try:
+        if path.suffix == ".h5":
+            with h5py.File(path, "r") as file:
+                return "report" in file.attrs and "rows" in file
+        with open(path, encoding="utf-8") as stream:
+            start = stream.readline() + stream.readline()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return start.startswith('{\n "network":' if path.suffix == ".json" else "scheme,method,order,")
+
+
 def write(path, report):
     """Write a report as the ending of the path says: JSON whole, CSV its rows, HDF5 both."""
-    if path.suffix == ".json":
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, path.suffix, report)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path, ending, report):
+    if ending == ".json":
         path.write_text(json.dumps(_without_nan(report), indent=1, allow_nan=False) + "\n")
-    elif path.suffix == ".csv":
+    elif ending == ".csv":
         with open(path, "w", newline="") as stream:
             table = csv.DictWriter(stream, report["rows"][0])
             table.writeheader()
@@ -259,6 +293,8 @@ def _without_nan(value):
 def main(argv=None):
     args = parser().parse_args(argv)
     options.set_threads(args.threads, argv)
+    if args.output is not None:
+        check_output(args.output, args.overwrite)
     schemes = schemes_of(args)
     layers = read_network(args.network, args.spike_width)
     name, trains, labels = load_inputs(args, layers[0][0].shape[0], layers[-1][0].shape[1])
@@ -268,6 +304,8 @@ def main(argv=None):
         losses.SpikeCount() if args.readout == "count" else losses.TimeToFirstSpike(0.005, duration)
     ).predict
     audit = Audit(layers, trains, labels, duration, args.match or min(constants), predict)
+    if args.output is not None:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
     findings = []
     with tqdm(total=len(schemes) * len(trains), unit="sample", leave=False, disable=None) as bar:
         for scheme in schemes:

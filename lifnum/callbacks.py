@@ -71,6 +71,7 @@ class CSVLog:
                 before = list(csv.reader(stream))
             if before != rows[: len(before)]:
                 raise ValueError(f"path {path} exists, and is not of this run; accepted: another")
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             with open(temporary, "w", newline="") as stream:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -203,6 +204,31 @@ def test_the_report_says_the_same_in_print_json_csv_and_hdf5(net_file, capsys):
     safe = {one["kind"]: one["dt"] for one in report["safe"]}
     assert safe["exact, none"] == 1e-4 and "exact, none: up to 0.0001 s" in out
     assert safe["euler, none"] != 5e-3
+
+
+@pytest.mark.parametrize("ending", ["json", "csv", "h5"])
+def test_a_report_replaces_no_file_but_a_report_that_it_may(net_file, refusal, monkeypatch, ending):
+    arguments = net_file, "--data", "digits", "--limit", "3", *GRID
+    name = f"new/folder/a.{ending}"
+    assert run(*arguments, "--output", name) == 0
+    report = Path(name).read_bytes()
+    with h5py.File("foreign.h5", "w") as file:
+        file["rows"] = 1
+    Path("foreign.json").write_text('{"network": 3}\n')
+    Path("foreign.csv").write_bytes(b"a,b\n\xff,2\n")
+    foreign = Path(f"foreign.{ending}")
+    content = foreign.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "read_network", None)  # not even read
+        line = refusal(run, *arguments, "--output", name)
+        assert f"{name}: exists; accepted: another --output, or --overwrite" in line
+        assert "exists" in refusal(run, *arguments, "--output", str(foreign))
+        line = refusal(run, *arguments, "--output", str(foreign), "--overwrite")
+        assert f"{foreign}: no report of lifnum.audit; --overwrite replaces these only" in line
+    assert foreign.read_bytes() == content and Path(name).read_bytes() == report
+    assert run(*arguments, "--output", name, "--overwrite", "--match", "0.001") == 0
+    assert Path(name).read_bytes() != report
+    assert [path.name for path in Path("new/folder").iterdir()] == [f"a.{ending}"]
 
 
 def test_inputs_without_labels_or_of_a_named_data_set_are_audited(net_file, capsys):

@@ -132,9 +132,9 @@ def test_callbacks_see_every_epoch_and_may_end_the_run(digits, tmp_path):
         return len(run.history()["epoch"]) == 3
 
     result = fit(network(), digits, tmp_path / "a.h5", epochs=9,
-                 callbacks=[third, callbacks.CSVLog(tmp_path / "a.csv")])  # fmt: skip
+                 callbacks=[third, callbacks.CSVLog(tmp_path / "new/a.csv")])  # fmt: skip
     assert seen == [1.0, 2.0, 3.0]
-    with open(tmp_path / "a.csv", newline="") as stream:
+    with open(tmp_path / "new/a.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["test_loss"]) for row in rows] == result.history["test_loss"].tolist()
     with Trace(tmp_path / "a.h5") as trace:

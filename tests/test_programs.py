@@ -239,6 +239,20 @@ def test_overwrite_replaces_traces_and_transfer_files_only(in_tmp, finished, ref
     assert run_evaluate(finished, *again) == run_evaluate(finished, *again) == 0
 
 
+def test_an_aggregate_replaces_aggregates_only(in_tmp, finished, refusal):
+    def run_study(*arguments):
+        arguments = [str(Path(finished).parent), *arguments]
+        return options.run("lifnum.analysis.study", study.main, arguments)
+
+    before = Path(finished).read_bytes()
+    line = refusal(run_study, "--out", finished, "--overwrite")
+    assert f"{finished}: no aggregate; --overwrite replaces these only" in line
+    assert Path(finished).read_bytes() == before
+    assert run_study("--out", "new/all.h5") == 0
+    assert "exists; accepted: another --out" in refusal(run_study, "--out", "new/all.h5")
+    assert run_study("--out", "new/all.h5", "--overwrite") == 0
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -153,11 +153,14 @@ def save(results, path, overwrite=False):
     Raises
     ------
     ValueError
-        The path exists, without overwrite.
+        The path is taken, unless by an aggregate and `overwrite`.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path}: exists; accepted: another --out, or --overwrite")
+    if path.exists():
+        if not overwrite:
+            raise ValueError(f"{path}: exists; accepted: another --out, or --overwrite")
+        if not _is_aggregate(path):
+            raise ValueError(f"{path}: no aggregate; --overwrite replaces these only")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(f"{path}.new")
     with h5py.File(temporary, "w") as file:
@@ -170,6 +173,15 @@ def save(results, path, overwrite=False):
             file.create_dataset(name, data=table, chunks=chunks, shuffle=chunks and True,
                                 compression=chunks and 9, fletcher32=bool(chunks))  # fmt: skip
     os.replace(temporary, path)
+
+
+def _is_aggregate(path):
+    """Whether a file is one that `save` wrote, damaged or not."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _text(file.attrs.get("kind")) == KIND
+    except _READ_ERRORS:
+        return False
 
 
 def _from_aggregate(path):
