@@ -134,11 +134,12 @@ def _rows(path, weight):
     except UnicodeDecodeError:
         raise DataError(f"{path}: no text; accepted: lines of a time, or of time, weight") from None
     for number, line in enumerate(lines, 1):
-        words = line.split("#")[0].replace(",", " ").split()
-        if not words:
+        text = line.split("#")[0]
+        if not text.strip():
             continue
-        try:
-            values = [float(word) for word in words]
+        words = text.split("," if "," in text else None)
+        try:  # float takes 1_000
+            values = [] if "_" in text else [float(word) for word in words]
         except ValueError:
             values = []
         sound = len(values) in (1, 2) and np.isfinite(values).all() and values[0] >= 0

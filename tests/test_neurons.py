@@ -432,6 +432,8 @@ def test_simulate_takes_input_spikes_and_parameters_from_files(in_tmp, capsys):
         (["qif", "--spikes", "none.txt"], "none.txt: no such file"),
         (["qif", "--spikes", "bad.txt"], "bad.txt: line 2 is '0.2 1 2'; accepted: a time >= 0"),
         (["qif", "--spikes", "late.txt"], "late.txt: line 1 is '-0.2'; accepted: a time >= 0"),
+        (["qif", "--spikes", "gap.txt"], "gap.txt: line 1 is '0.1,,2'; accepted: a time >= 0"),
+        (["qif", "--spikes", "tens.txt"], "tens.txt: line 1 is '1_0'; accepted: a time >= 0"),
         (["qif", "--spikes", "bytes.txt"], "bytes.txt: no text"),
         (["qif", "--spikes", "bad.npz"], "bad.npz: is neither NPZ nor HDF5"),
     ],
@@ -439,6 +441,8 @@ def test_simulate_takes_input_spikes_and_parameters_from_files(in_tmp, capsys):
 def test_what_simulate_can_not_take_gets_one_line(in_tmp, refusal, arguments, message):
     Path("bad.txt").write_text("0.1\n0.2 1 2\n")
     Path("late.txt").write_text("-0.2\n")
+    Path("gap.txt").write_text("0.1,,2\n")
+    Path("tens.txt").write_text("1_0\n")
     Path("bytes.txt").write_bytes(b"\xff\xfe")
     Path("bad.npz").write_bytes(b"nothing")
     call = lambda: options.run("lifnum.simulate", simulate.main, arguments)  # noqa: E731

@@ -69,7 +69,7 @@ class _Table:
     def __init__(self, path, reader, label_column):
         self.path, self.numbers, self.parts = path, array("d"), []
         stripped = ((reader.line_num, [cell.strip() for cell in row]) for row in reader)
-        rows = ((line, row) for line, row in stripped if any(row))
+        rows = ((line, row) for line, row in stripped if row not in ([], [""]))  # empty lines
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: has no rows")
@@ -107,7 +107,7 @@ class _Table:
                 self.parts.append(cell)
                 continue
             try:
-                number = float(cell)
+                number = math.nan if "_" in cell else float(cell)  # which takes 1_000
             except ValueError:
                 number = math.nan
             if not math.isfinite(number):
