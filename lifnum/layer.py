@@ -67,7 +67,8 @@ class Layer:
         `Network.forward` was asked to count them, on the CPU; None elsewhere); under both
         interpolations, crossings beyond spikes_per_step (0 under `dense` without that limit).
     n_steps : int
-        Sub-intervals of the last forward pass, over the batch.
+        Sub-intervals of the last forward pass, over the batch: those of a sample begin at its first
+        input (under `none` at the grid point where that acts), before which nothing is integrated.
     n_without_gradient : int
         Spikes that passed no gradient in the last backward pass, because u did not rise at them.
     gradient_norm : float

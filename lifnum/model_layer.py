@@ -99,9 +99,11 @@ def engine_of(model, source, scheme, duration):
 class ModelLayer:
     """A dense layer of `Model` neurons and what its last forward pass left.
 
-    The state is float64 whatever the type of the weights. Attributes are those of `Layer`; of
-    piggyback, n_without_gradient counts the pieces of trajectories too over which the solution of
-    the differential equation is unbounded: no gradient passes them.
+    The state is float64 whatever the type of the weights. Attributes are those of `Layer`; n_steps
+    counts the steps of the grid from time 0 and the inputs before the duration, also where an input
+    coincides with another or a grid point, as under `none` all do; of piggyback, n_without_gradient
+    counts the pieces of trajectories too over which the solution of the differential equation is
+    unbounded: no gradient passes them.
     """
 
     def __init__(self, weights, model, scheme, duration):

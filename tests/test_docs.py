@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
+import h5py
 import numpy as np
 import pytest
 import studies
@@ -275,6 +276,17 @@ def test_every_program_stands_among_the_commands():
     sources = (ROOT / "lifnum").rglob("*.py")
     titles = [re.match(r'"""python -m ([\w.]+)[: ]', path.read_text()) for path in sources]
     assert set(shown) == {title[1] for title in titles if title}
+
+
+def test_everything_in_a_trace_stands_on_its_page(in_tmp):
+    page = (DOCS / "traces.md").read_text()
+    named = {word for text in re.findall(r"`([^`\n]+)`", page) for word in text.split("/")}
+    named |= {"lifnum", "python", "numpy", "numba"}  # whose versions are said in words
+    assert train.main([*SMALL, "--output", "a.h5"]) == 0
+    with h5py.File("a.h5", "r", libver="latest") as file:
+        found = list(file.attrs)
+        file.visititems(lambda name, item: found.append(re.sub(r"/\d+$", "", name)))
+    assert len(found) > 50 and [x for x in found if x.split("/")[-1] not in named] == []
 
 
 # a neuron in the browser

@@ -5,7 +5,7 @@ import naive
 import numpy as np
 import pytest
 
-from lifnum import Network, Neuron, Scheme, SpikeTrains
+from lifnum import Network, Neuron, Scheme, SpikeTrains, models
 from lifnum.kernels.steps import Steps, grid_index, grid_steps, merge
 
 STEP_LENGTHS = [1e-3, 0.1, 1.0 / 3.0, 0.7, float(np.float32(1e-3)), 2.0**-7]
@@ -34,6 +34,25 @@ def test_times_of_single_precision_stay_on_their_point(dt):
     for g in [*range(1, 300), *range(301, 8000, 7)]:
         assert grid_index(float(np.float32(g * dt)), dt) == g
         assert grid_index(float(np.float32(g) * np.float32(dt)), dt) == g
+
+
+@pytest.mark.parametrize(
+    "neuron, none, others",
+    [
+        # 0.05, 0.06, ..., 0.09 and 0.09; 0.0512 alone splits a step more
+        (Neuron(0.01, 0.02), 5 + 1, 6 + 1),
+        # the whole grid for each sample, and every input
+        (models.lif(), 3 * 10 + 4, 3 * 10 + 4),
+    ],
+)
+def test_sub_intervals_are_counted_from_the_first_input_on_of_models_from_0(neuron, none, others):
+    samples = [([0.05, 0.05, 0.0512], [0, 1, 1]), ([], []), ([0.09], [0])]
+    trains = SpikeTrains.from_samples(samples, 2)
+    for how, expected in (("none", none), ("linear", others), ("dense", others)):
+        net = Network([(np.full((2, 3), 0.1), neuron)], Scheme("euler", dt=0.01,
+                      interpolation=how), 0.1)  # fmt: skip
+        net.forward(trains)
+        assert net.layers[0].n_steps == expected
 
 
 def test_a_time_behind_a_point_by_more_than_rounding_belongs_to_the_next():

@@ -50,8 +50,10 @@ EPOCHS = {
     "suppressed": True,  # neurons whose next spike the cap suppressed, a sample
     "unresolved": True,  # crossings that the interpolation did not resolve, a sample, in training
     "test_unresolved": True,  # NaN, as in training, where they are not counted
-    "steps": True,  # sub-intervals a sample
-    "step_length": True,  # their mean, in the unit of the time constants
+    "steps": True,  # sub-intervals a sample, `Layer.n_steps`
+    # duration over steps, in its unit: not less than their mean, for a layer of `Neuron` counts
+    # from a sample's first input on; not more than it for a layer of models. See docs/traces.md
+    "step_length": True,
     "gradient_norm": True,  # mean over the batches since the row before
     "without_gradient": True,  # spikes that passed no gradient, a sample
     "seconds_training": False,  # since the start of the run

@@ -33,7 +33,7 @@ SCHEMES = _SCHEME | {
     "agreement": ("f8", False),  # share of the samples predicted as by the trained scheme
     "spikes": ("f8", True),  # a sample
     "steps": ("f8", True),  # sub-intervals a sample
-    "step_length": ("f8", True),  # their mean, in the unit of the time constants
+    "step_length": ("f8", True),  # duration over steps, as `EPOCHS` of a trace has it
     "silent": ("f8", True),  # share of neurons that never spiked
     "capped": ("f8", True),  # neurons at the cap of spikes, a sample
     "deviation_mean": ("f8", True),  # |t - t_trained| of matched spikes: the k-th of a neuron in

@@ -24,7 +24,7 @@ class Evaluation(NamedTuple):
     capped: np.ndarray  # per layer: neurons at the cap, per sample
     suppressed: np.ndarray  # per layer: neurons whose next spike the cap suppressed, per sample
     unresolved: np.ndarray  # per layer: Layer.n_unresolved, per sample; NaN where not counted
-    steps: np.ndarray  # per layer: sub-intervals per sample
+    steps: np.ndarray  # per layer: Layer.n_steps, per sample
     seconds: float
 
 

@@ -144,6 +144,7 @@ class Transfer:
             "agreement": float((result.predictions == self._predictions).mean()) if n else np.nan,
             "spikes": result.spikes,
             "steps": result.steps,
+            # no mean: see `EPOCHS` of a trace
             "step_length": self.preset.duration / np.maximum(result.steps, 1.0),
             "silent": result.silent,
             "capped": result.capped,

@@ -149,9 +149,10 @@ class Drawing:
             axes.plot(dodge(1e3 * x, *place), y, **line)
 
     def steps(self, axes, panel, rows):
-        """The confound: mean length of the sub-intervals (left) and their number (right) over dt.
+        """The confound: length of the sub-intervals (left) and their number (right) over dt.
 
-        One line a layer, averaged over methods and seeds, with the range of the methods.
+        The length is the duration over the number, as `step_length` of a trace has it. One line a
+        layer, averaged over methods and seeds, with the range of the methods.
         """
         rows = rows[np.isfinite(rows["dt"])]
         n = int(rows["layers"].max()) if len(rows) else 0
