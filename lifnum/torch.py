@@ -20,6 +20,9 @@ except ImportError as error:
     raise ImportError("lifnum.torch needs PyTorch: pip install 'lifnum[torch]'") from error
 
 
+DTYPES = (torch.float32, torch.float64)  # of weights
+
+
 class Spikes:
     """A ragged batch of spike trains as tensors, in compressed rows.
 
@@ -39,15 +42,29 @@ class Spikes:
         What SpikeTrains refuses.
     """
 
-    __slots__ = ("_indices", "_offsets", "_trains", "times")
+    __slots__ = ("_indices", "_offsets", "_times", "_trains", "_version")
 
     def __init__(self, times, indices, offsets, n_neurons):
-        self.times = torch.as_tensor(times, dtype=torch.float64)
-        self._indices = torch.as_tensor(indices, dtype=torch.int64)
-        self._offsets = torch.as_tensor(offsets, dtype=torch.int64)
-        self._trains = SpikeTrains(
-            *(_array(tensor) for tensor in (self.times, self._indices, self._offsets)), n_neurons
-        )
+        if isinstance(times, torch.Tensor) and times.is_floating_point():
+            times = times.to(torch.float64)
+        arrays = [
+            _array(one) if isinstance(one, torch.Tensor) else one
+            for one in (times, indices, offsets)
+        ]
+        trains = SpikeTrains(*arrays, n_neurons)  # refuses what it refuses of arrays
+        if isinstance(times, torch.Tensor):
+            times = times.to(torch.float64)
+        else:
+            times = torch.from_numpy(np.array(trains.times))
+        self._put(times, trains)
+
+    def _put(self, times, trains):
+        self._times, self._trains, self._version = times, trains, _version(times)
+        self._indices = self._offsets = None  # most are never asked for
+
+    def __reduce__(self):
+        self._require_unchanged()  # for a copy would count anew
+        return Spikes._of, (self._times, self._trains)
 
     @classmethod
     def of(cls, trains):
@@ -66,9 +83,20 @@ class Spikes:
     def _of(cls, times, trains):
         """Spikes of trains that are known to be valid, and their times as a tensor."""
         spikes = cls.__new__(cls)
-        spikes.times, spikes._trains = times, trains
-        spikes._indices = spikes._offsets = None  # most are never asked for
+        spikes._put(times, trains)
         return spikes
+
+    def _require_unchanged(self):
+        """Refuse times that were changed in place: what is simulated are those of before."""
+        if _version(self._times) != self._version:
+            raise ValueError(
+                "times were changed in place after Spikes were made of them; accepted: new Spikes"
+            )
+
+    @property
+    def times(self):
+        """Spike times (n,), float64; ones that are changed in place are to be new Spikes."""
+        return self._times
 
     @property
     def indices(self):
@@ -105,11 +133,24 @@ class Spikes:
         A count does not depend on the times; by the convention of `lifnum.losses.SpikeCount` a
         derivative dL/dn gives each spike of the neuron dL/dt = -dL/dn: to spike more is to spike
         earlier.
+
+        Raises
+        ------
+        ValueError
+            The times were changed in place.
         """
+        self._require_unchanged()
         return _Counts.apply(self.times, self._trains)
 
     def first_times(self, silent):
-        """Time of each neuron's first spike (batch, n_neurons), float64; `silent` where none."""
+        """Time of each neuron's first spike (batch, n_neurons), float64; `silent` where none.
+
+        Raises
+        ------
+        ValueError
+            The times were changed in place.
+        """
+        self._require_unchanged()
         first = torch.as_tensor(np.array(self._trains.first_spikes()))
         spiked = first >= 0
         times = torch.full(first.shape, float(silent), dtype=torch.float64)
@@ -129,9 +170,33 @@ class _Counts(torch.autograd.Function):
 
 
 def _array(tensor):
+    """The tensor's numbers, where they are if that can be."""
     if tensor.device.type != "cpu":
         raise ValueError(f"a tensor is on {tensor.device}; accepted: cpu")
-    return tensor.detach().numpy()
+    try:
+        return tensor.detach().resolve_neg().numpy()
+    except (TypeError, RuntimeError):  # a type that NumPy does not have, or a sparse tensor
+        raise ValueError(
+            f"a tensor is {tensor.dtype}, {tensor.layout}; accepted: torch.strided, of a type "
+            "that NumPy has"
+        ) from None
+
+
+def _version(tensor):
+    """How often the tensor was changed in place; those of inference do not count it."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def _dense(k, weight):
+    """The weight of the k-th of the layers, as rows in a row: a step of autograd if it is none.
+
+    What a parametrization computes, or a transposed parameter, then gets its gradient.
+    """
+    if not isinstance(weight, torch.Tensor) or weight.dtype not in DTYPES:
+        kind = getattr(weight, "dtype", type(weight).__name__)
+        accepted = ", ".join(map(str, DTYPES))
+        raise ValueError(f"weight of layer {k} is {kind}; accepted: {accepted}")
+    return weight.contiguous()
 
 
 def collate(samples, n_neurons):
@@ -159,40 +224,52 @@ class _Simulated:
         Raises
         ------
         ValueError
-            Another number of neurons than n_in, or tensors that are not on the processor.
+            Another number of neurons than n_in, times that were changed in place, weights of
+            another type than float32 and float64, or tensors that are not on the processor.
         lifnum.SimulationError
             The state of a neuron overflowed.
         """
         if not isinstance(spikes, Spikes):
             raise ValueError(f"spikes are {type(spikes).__name__}; accepted: lifnum.torch.Spikes")
+        spikes._require_unchanged()
         results = []
-        weights = [layer._parameters["weight"] for layer in self._rows()]
-        times = _Simulate.apply(spikes.times, self, spikes._trains, results, *weights)
+        times = _Simulate.apply(spikes.times, self, spikes._trains, results, *self._weights())
         return Spikes._of(times, results[0])
 
-    def _take(self):
-        """A Network on the weights as they are, which no graph that may go backward still uses."""
-        rows = self._rows()
-        weights = [layer._parameters["weight"] for layer in rows]
-        here = [(w.data_ptr(), w.dtype, w.shape) for w in weights]
+    def _weights(self):
+        """The weights as attributes give them, by which parametrizations and pruning work."""
+        return [_dense(k, layer.weight) for k, layer in enumerate(self._rows())]
+
+    def _take(self, weights):
+        """A Network on these weights, which no graph that may go backward still uses."""
+        arrays = [_array(w) for w in weights]
+        here = [(array.ctypes.data, array.dtype, array.shape) for array in arrays]
         while self._free:
             found, network = self._free.pop()
             if found == here:
                 break
         else:
-            layers = [(_array(w), layer.neuron) for layer, w in zip(rows, weights)]
+            rows = self._rows()
+            arrays = [np.require(array, requirements=("C", "A", "W")) for array in arrays]
+            layers = [(array, layer.neuron) for layer, array in zip(rows, arrays, strict=True)]
             network = Network(layers, rows[0].scheme, rows[0].duration)
-        return _Lease(self._free, here, network)
+        # a network keeps the memory of its weights, so that what lies there are these weights; one
+        # on a copy of them does not see how they change, and is not to be found again
+        copied = any(w.ctypes.data != place for w, (place, *_) in zip(network.weights, here))
+        return _Lease([] if copied else self._free, here, network)
 
     def __deepcopy__(self, memo):
         other = self.__class__.__new__(self.__class__)
         memo[id(self)] = other
-        state = self.__getstate__().items()
+        state = self._own_state().items()
         other.__dict__.update({name: copy.deepcopy(value, memo) for name, value in state})
         return other
 
-    def __getstate__(self):
+    def _own_state(self):
         return self.__dict__ | {"_free": []}  # its networks belong to this object's weights
+
+    def __getstate__(self):  # which PyTorch replaces where there are parametrizations
+        return self._own_state()
 
 
 class LIFLayer(_Simulated, torch.nn.Module):
@@ -230,20 +307,24 @@ class LIFLayer(_Simulated, torch.nn.Module):
         super().__init__()
         if not isinstance(neuron, (Neuron, Model)):
             raise ValueError(f"neuron is {neuron!r}; accepted: a lifnum.Neuron or lifnum.Model")
-        if dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"dtype is {dtype}; accepted: torch.float32, torch.float64")
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype}; accepted: {', '.join(map(str, DTYPES))}")
         if scheme is not None and scheme.gradient == "surrogate":
             raise ValueError("gradient is 'surrogate'; accepted: adjusted, piggyback")
         self.neuron, self.scheme, self.duration = neuron, scheme or Scheme(), duration
         self.weight = torch.nn.Parameter(torch.empty(n_in, n_out, dtype=dtype).uniform_(-1, 1))
         self._free = []
-        self._take()  # refuses what Network refuses
+        self._take(self._weights())  # refuses what Network refuses
 
     def extra_repr(self):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}, {self.scheme.label}"
 
     def _rows(self):
         return [self]
+
+
+# where a module keeps what runs when it is called
+_HOOKS = "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks"
 
 
 class LIFSequential(_Simulated, torch.nn.Sequential):
@@ -263,7 +344,14 @@ class LIFSequential(_Simulated, torch.nn.Sequential):
     def __init__(self, *layers):
         super().__init__(*layers)
         self._free = []
-        self._take()
+        self._take(self._weights())
+
+    def forward(self, spikes):
+        """As of `LIFLayer`."""
+        hooked = any(getattr(one, name) for one in self._rows() for name in _HOOKS)
+        if hooked:  # pruning makes its weights in one: only a call of each layer runs them
+            return torch.nn.Sequential.forward(self, spikes)
+        return super().forward(spikes)
 
     def _rows(self):
         rows = list(self._modules.values())
@@ -294,7 +382,7 @@ class _Lease:
 class _Simulate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, times, module, trains, results, *weights):
-        lease = module._take()
+        lease = module._take(weights)
         with_gradient = any(ctx.needs_input_grad)
         by_times = ctx.needs_input_grad[0]
         out = lease.network.forward(trains, with_gradient, input_gradient=by_times)
