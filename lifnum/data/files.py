@@ -46,7 +46,7 @@ def load_file(path):
     """
     path = Path(path)
     arrays = _read(path, _keys(("train", "test")))
-    n_neurons = _n_neurons(arrays)
+    n_neurons = _n_neurons(path, arrays)
     parts = [one for part in ("train", "test") for one in _part(path, part, arrays, n_neurons)]
     return numbered(path, *parts)
 
@@ -83,7 +83,7 @@ def load_spikes(path):
     """
     path = Path(path)
     arrays = _read(path, _keys(("test",)), {("test", "labels")})
-    return _part(path, "test", arrays, _n_neurons(arrays))
+    return _part(path, "test", arrays, _n_neurons(path, arrays))
 
 
 def _keys(parts):
@@ -105,9 +105,23 @@ def _read(path, keys, optional=frozenset()):
         raise DataError(f"{path}: damaged or unreadable ({reason})") from None
 
 
-def _n_neurons(arrays):
-    indices = [array for (_, key), array in arrays.items() if key == "indices"]
-    return 1 + max((int(i.max()) for i in indices if i.size), default=0)
+def _n_neurons(path, arrays):
+    """The largest index of any part plus one."""
+    largest = [0]
+    for (part, key), array in arrays.items():
+        if key == "indices" and array.size:
+            if array.dtype.kind not in "iu":
+                raise DataError(f"{path}: {part}: indices are {array.dtype}; accepted: integers")
+            largest.append(int(array.max()))
+    return 1 + max(largest)
+
+
+def _require_numbers(path, name, dtype, shape):
+    if dtype.kind not in "fiu" or len(shape) != 1:
+        raise DataError(
+            f"{path}: {name} is no one-dimensional array of numbers but {dtype} of shape {shape}; "
+            "accepted: such an array"
+        )
 
 
 def _part(path, part, arrays, n_neurons):
@@ -155,8 +169,7 @@ def _read_npz(path, keys, optional):
             else:
                 shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
             count = math.prod(shape)
-            if dtype.hasobject or len(shape) != 1:
-                raise DataError(f"{path}: {part}_{key} is no one-dimensional array of numbers")
+            _require_numbers(path, f"{part}_{key}", dtype, shape)
             if count * dtype.itemsize != len(content) - stream.tell():
                 raise DataError(f"{path}: {part}_{key} claims another size than it has")
             arrays[part, key] = np.frombuffer(content, dtype, count, stream.tell())
@@ -179,8 +192,7 @@ def _read_hdf5(path, keys, optional):
         for (part, key), item in items.items():
             if not isinstance(item, h5py.Dataset):
                 raise DataError(f"{path}: has no array {part}/{key}")
-            if item.dtype.kind not in "fiu" or item.ndim != 1:
-                raise DataError(f"{path}: {part}/{key} is no one-dimensional array of numbers")
+            _require_numbers(path, f"{part}/{key}", item.dtype, item.shape)
             if item.is_virtual or item.external:
                 raise DataError(f"{path}: {part}/{key} is kept in another file")
         _check_size(path, sum(item.nbytes for item in items.values()))
