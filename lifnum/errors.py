@@ -29,8 +29,16 @@ def _is_real(value):
 
 
 def _positive(name, value):
-    if not _is_real(value) or not 0 < value < math.inf:
+    if not _is_real(value) or not 0 < _as_float(value) < math.inf:
         raise ValueError(f"{name} is {value!r}; accepted: a finite number > 0")
+
+
+def _as_float(value):
+    """The number as float64 holds it: inf or 0 for ones beyond its range, of a longer type."""
+    try:
+        return float(value)
+    except OverflowError:  # an integer
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_integer(value):

@@ -106,6 +106,12 @@ def _array(name, values, kinds, dtype):
     return values
 
 
+def _as_float64(values):
+    """A copy of the numbers; inf where a longer float is beyond the range of float64."""
+    with np.errstate(over="ignore"):  # the caller refuses inf
+        return np.array(values, np.float64, order="C")
+
+
 class SpikeTrains:
     """A ragged batch of spike trains, in compressed rows. It never changes: arrays are copied.
 
@@ -147,16 +153,17 @@ class SpikeTrains:
             raise ValueError(
                 f"offsets are {offsets}; accepted: from 0 to {len(times)}, never falling"
             )
+        given, times = times, _as_float64(times)
         bad = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
         if bad.size:
-            raise ValueError(f"times[{bad[0]}] is {times[bad[0]]}; accepted: finite numbers >= 0")
+            raise ValueError(f"times[{bad[0]}] is {given[bad[0]]}; accepted: finite numbers >= 0")
         bad = np.flatnonzero((indices < 0) | (indices >= n_neurons))
         if bad.size:
             raise ValueError(
                 f"indices[{bad[0]}] is {indices[bad[0]]}; accepted: 0 to {n_neurons - 1}"
             )
         self._set(
-            np.array(times, np.float64, order="C"),
+            times,
             np.array(indices, np.int32, order="C"),
             np.array(offsets, np.int64, order="C"),
             int(n_neurons),
@@ -224,7 +231,7 @@ class SpikeTrains:
                 raise ValueError(
                     f"sample {k} is a {type(sample).__name__}; accepted: a pair (times, indices)"
                 )
-            t = _array(f"times of sample {k}", sample[0], "fiu", np.float64).astype(np.float64)
+            t = _as_float64(_array(f"times of sample {k}", sample[0], "fiu", np.float64))
             i = _array(f"indices of sample {k}", sample[1], "iu", np.int32)
             if len(t) != len(i):
                 raise ValueError(

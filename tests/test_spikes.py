@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import TRAINS, network, refused
 
-from lifnum import SpikeTrains
+from lifnum import Neuron, Scheme, SpikeTrains
 from lifnum.data import encoding
 
 
@@ -105,3 +105,29 @@ def test_spread_and_mark_refuse_other_shapes():
     for wrong in (np.zeros(1, bool), np.zeros(2), [False, False], frozen):
         with refused("spiked is .*accepted: a C-contiguous, writable array of 2 booleans"):
             TRAINS.mark(wrong)
+
+
+def test_times_beyond_the_range_of_float64_are_not_finite():
+    long = np.longdouble("1e4000")
+    if not np.isfinite(long):
+        pytest.skip("long double is float64 here")
+    times = np.array([0.1, long], np.longdouble)
+    for call in (
+        lambda: SpikeTrains(times, [0, 0], [0, 2], 1),
+        lambda: SpikeTrains.from_samples([(times, [0, 0])], 1),
+    ):
+        with refused(r"times\[1\] is .*; accepted: finite numbers >= 0"):
+            call()
+    trains = SpikeTrains(times[:1], [0], [0, 1], 1)
+    assert trains.times.dtype == np.float64 and trains.times[0] == float(times[0])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.longdouble("1e4000"), np.longdouble("1e-4000"), 10**400],
+    ids=["long", "small", "integer"],
+)
+def test_numbers_that_float64_can_not_hold_are_refused(value):
+    for call in (lambda: Neuron(tau=value), lambda: Scheme("euler", dt=value)):
+        with refused("accepted: a finite number > 0"):
+            call()
