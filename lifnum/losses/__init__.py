@@ -7,12 +7,13 @@ n_neurons), which the surrogate gradient needs. Its fields are options of the co
 (`fields.option`), or fields of the preset of the same name, such as the duration.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from lifnum.fields import initial, options_of
 from lifnum.losses.cross_entropy import CrossEntropy
 from lifnum.losses.first_spike import FirstSpike
 from lifnum.losses.labels import accepted_labels
+from lifnum.losses.own import Own
 from lifnum.losses.rates import RatePenalty
 from lifnum.losses.regression import CountValue, TimeValue
 from lifnum.losses.spike_count import SpikeCount
@@ -81,25 +82,6 @@ def build(preset):
     return loss(**{one.name: values[one.name] for one in fields(loss)})
 
 
-@dataclass(frozen=True)
-class _Own:
-    """A user's function as a loss."""
-
-    function: object
-
-    def __call__(self, out, labels):
-        return self.function(out, labels)
-
-    def __getattr__(self, name):
-        if name == "d_counts" and hasattr(self.function, name):
-            return self.function.d_counts
-        raise AttributeError(name)
-
-    def predict(self, out):
-        """By the function, if it can; else as `SpikeCount`."""
-        return getattr(self.function, "predict", SpikeCount().predict)(out)
-
-
 def of_callable(function, gradient):
     """A loss that is a user's function.
 
@@ -112,4 +94,4 @@ def of_callable(function, gradient):
         raise ValueError(f"loss is {function!r}; accepted: {', '.join(LOSSES)}, or a function")
     if gradient == "surrogate" and not hasattr(function, "d_counts"):
         raise ValueError("loss has no d_counts; accepted for gradient 'surrogate': one that has")
-    return _Own(function)
+    return Own(function, gradient == "surrogate")

@@ -67,8 +67,9 @@ def fit(
     epochs, batch_size : int
     loss : str or callable
         A name of `lifnum.losses.LOSSES`; or loss(out, labels) -> values (batch,), dL/dt (n_spikes,)
-        of the output's spikes, see `lifnum.losses`. Its ``predict(out)`` -> classes (batch,) is
-        that of `SpikeCount` where it has none.
+        of the output's spikes, real numbers, see `lifnum.losses`. Its ``predict(out)`` -> classes
+        (batch,), integers from -1, none, to the number of outputs - 1, is that of `SpikeCount`
+        where it has none.
     optimizer : str
         A name of `lifnum.optimizers.OPTIMIZERS`.
     learning_rate : float
@@ -103,7 +104,8 @@ def fit(
     Raises
     ------
     ValueError
-        An argument out of its range, or data that do not fit the network.
+        An argument out of its range, data that do not fit the network, a loss that returns
+        something else, or options of a loss beside one that does not take them.
     TraceError, CheckpointError
         The output exists, or does not belong to this run.
     SimulationError
@@ -112,9 +114,10 @@ def fit(
         After a checkpoint: resume goes on.
     """
     data = _dataset(data, net, seed)
-    loss = _by_name(loss, net, options)
     if isinstance(loss, str) and loss not in losses.LOSSES:
         raise ValueError(f"loss is {loss!r}; accepted: {', '.join(losses.LOSSES)}, or a function")
+    _require_options_of(loss, options)
+    loss = _by_name(loss, net, options)
     named = loss if isinstance(loss, str) else losses.OWN
     preset = _preset(
         net, data, options, name=name, epochs=epochs, batch_size=batch_size, loss=named,
@@ -139,6 +142,16 @@ def fit(
             raise KeyboardInterrupt(f"resume=True and output={str(output)!r} go on") from None
     with Trace(output) as trace:
         return Fit(output, dict(trace.epochs), trainer.best_weights)
+
+
+def _require_options_of(loss, options):
+    """Refuse options of a loss that the loss does not have: they would do nothing."""
+    own = options_of(losses.LOSSES[loss]) if isinstance(loss, str) else {}
+    for key in options:
+        if key in losses.loss_options() and key not in own:
+            where = f"loss {loss!r}" if isinstance(loss, str) else "a loss that is no name"
+            accepted = f"beside {where}: {', '.join(own) or 'none'}"
+            raise ValueError(f"{key} is {options[key]!r}; accepted {accepted}")
 
 
 def _by_name(loss, net, options):
