@@ -45,5 +45,15 @@ def _is_integer(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+MAX_CAP = 2**62  # the kernels count in int64, and to one more
+
+
+def _spike_cap(name, value):
+    """The cap on spikes as an int, or a ValueError."""
+    if not _is_integer(value) or not 1 <= value <= MAX_CAP:
+        raise ValueError(f"{name} is {value!r}; accepted: an integer >= 1, at most 2^62")
+    return int(value)
+
+
 class TransferError(ValueError):
     """A transfer file that can not be read or written; the message is one line that names it."""

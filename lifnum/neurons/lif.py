@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lifnum.errors import _is_integer, _positive
+from lifnum.errors import _positive, _spike_cap
 from lifnum.neurons.model import Model
 
 
@@ -22,7 +22,7 @@ class Neuron:
     delta_theta : float, optional
         Height of the reset; theta by default.
     max_spikes : int
-        Cap on the spikes of one neuron in one sample, at least 1.
+        Cap on the spikes of one neuron in one sample, from 1 to 2^62.
 
     Raises
     ------
@@ -41,8 +41,7 @@ class Neuron:
             object.__setattr__(self, "delta_theta", self.theta)
         for name in ("tau_s", "tau", "theta", "delta_theta"):
             _positive(name, getattr(self, name))
-        if not _is_integer(self.max_spikes) or self.max_spikes < 1:
-            raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
+        object.__setattr__(self, "max_spikes", _spike_cap("max_spikes", self.max_spikes))
 
 
 def lif(*, time_unit=1.0, max_spikes=1000, **parameters):

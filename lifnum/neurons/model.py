@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from lifnum.errors import _spike_cap
 from lifnum.neurons.equations import FUNCTIONS, NAME, Graph
 from lifnum.neurons.parser import parse
 
@@ -79,7 +80,7 @@ class Model:
         One unit of time of the equations in the network's: 1e-3 for equations in milliseconds in a
         network in seconds. Derivatives and `refractory` are scaled by it, weights are not.
     max_spikes : int
-        Cap on the spikes of one neuron in one sample, at least 1.
+        Cap on the spikes of one neuron in one sample, from 1 to 2^62.
 
     Raises
     ------
@@ -133,10 +134,7 @@ class Model:
                 f"{self.threshold[0]!r}, the value that it is held at"
             )
         put("time_unit", _finite("time_unit", self.time_unit, lambda x: x > 0, "finite, > 0"))
-        whole = isinstance(self.max_spikes, numbers.Integral) and self.max_spikes is not True
-        if not whole or self.max_spikes < 1:
-            raise ValueError(f"max_spikes is {self.max_spikes!r}; accepted: an integer >= 1")
-        put("max_spikes", int(self.max_spikes))
+        put("max_spikes", _spike_cap("max_spikes", self.max_spikes))
         self._build(put, variables)
 
     def _check_names(self, put, variables):

@@ -8,7 +8,7 @@ import numpy as np
 
 from lifnum import losses
 from lifnum.data.encoding import encoder, spellings
-from lifnum.errors import _is_integer, _is_real, _positive
+from lifnum.errors import _is_integer, _is_real, _positive, _spike_cap
 from lifnum.fields import option, options_of, positive, whole
 from lifnum.neurons.model import Model
 from lifnum.neurons.models import BUILT_IN
@@ -106,7 +106,9 @@ class Preset:
         n_layers = len(self.hidden) + 1
         for name in PER_LAYER:
             object.__setattr__(self, name, per_layer(name, getattr(self, name), n_layers))
-        for name in ("hidden", "max_spikes", "batch_size", "lr_decay_every"):
+        for cap in self.max_spikes:
+            _spike_cap("max_spikes", cap)
+        for name in ("hidden", "batch_size", "lr_decay_every"):
             values = getattr(self, name)
             for value in values if isinstance(values, tuple) else (values,):
                 if not _is_integer(value) or value < 1:
