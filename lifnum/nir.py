@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lifnum.errors import _positive
+from lifnum.errors import _positive, _spike_cap
 from lifnum.network import Network
 from lifnum.neurons.lif import Neuron
 from lifnum.neurons.model import Model
@@ -74,7 +74,8 @@ def to_graph(net, spike_width=None):
 
     For spikes that are 1 for a spike_width, in seconds, potentials are in units of it:
     w_in = tau_s / spike_width, r = tau / spike_width, v_threshold = theta / spike_width. The cap of
-    spikes travels as the metadata `max_spikes` of a node. GraphError for a layer of a Model that is
+    spikes travels as the metadata `max_spikes` of a node, and beside v_reset, which is rounded,
+    `delta_theta`. GraphError for a layer of a Model that is
     not one of `lif`, which NIR has no node for.
     """
     width = _accepted_width(spike_width)
@@ -91,7 +92,7 @@ def to_graph(net, spike_width=None):
                 v_threshold=np.full(n, neuron.theta / width),
                 v_reset=np.full(n, (neuron.theta - neuron.delta_theta) / width),
                 w_in=np.full(n, neuron.tau_s / width),
-                metadata={"max_spikes": neuron.max_spikes},
+                metadata={"max_spikes": neuron.max_spikes, "delta_theta": neuron.delta_theta},
             )
         else:
             nodes[f"lif_{k}"] = _lif_node(k, neuron, n, width)
@@ -183,7 +184,7 @@ def from_graph(graph, scheme, duration, dtype=None, spike_width=None):
     GraphError
         What a Network cannot represent, by the name of its node.
     ValueError
-        What Network refuses, such as `exact` for LIF nodes.
+        What Network refuses, such as `exact` for LIF nodes; another dtype.
     """
     layers, weights, width = [], None, _accepted_width(spike_width)
     for name, node in _chain(graph):
@@ -203,7 +204,7 @@ def from_graph(graph, scheme, duration, dtype=None, spike_width=None):
         raise GraphError(
             "the graph does not end with a CubaLIF or LIF node; accepted: one before Output"
         )
-    dtype = np.dtype(dtype or layers[0][0].dtype)
+    dtype = _accepted_dtype(layers[0][0].dtype if dtype is None else dtype)
     return Network([(w.astype(dtype, "C"), neuron) for w, neuron in layers], scheme, duration)
 
 
@@ -234,6 +235,27 @@ def _chain(graph):
     return chain[:-1]
 
 
+def _height(node, number, width, rounded):
+    """delta_theta of a CubaLIF node: as `to_graph` noted it, where v_reset is what that gives."""
+    noted = _metadata(node, "delta_theta", None)
+    if not isinstance(noted, float) or number["v_leak"].any():
+        return rounded
+    # with a width thresholds are in another unit, which the note is not
+    same = width == 1.0 and (number["v_threshold"] - noted == number["v_reset"]).all()
+    return noted if same and 0.0 < noted < np.inf else rounded
+
+
+def _accepted_dtype(dtype):
+    """The type of weights, or a ValueError."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"dtype is {dtype!r}; accepted: float32, float64")
+    return found
+
+
 def _weights(name, node, before):
     weights = np.asarray(node.weight).T
     if weights.ndim != 2 or weights.dtype.kind != "f" or not np.isfinite(weights).all():
@@ -243,6 +265,11 @@ def _weights(name, node, before):
         )
     if isinstance(node, nir.Affine) and np.any(node.bias):
         raise GraphError(f"node {name!r} has a bias, a constant current; accepted: a bias of zero")
+    if before is not None and before.shape[1] != weights.shape[0]:
+        raise GraphError(
+            f"weight of node {name!r} has shape {weights.T.shape}; accepted: (n_post, "
+            f"{before.shape[1]}), as the node before it has outputs"
+        )
     return weights if before is None else before @ weights
 
 
@@ -254,15 +281,33 @@ def _accepted_width(spike_width):
     return spike_width
 
 
-def _numbers(node, n, *names):
+def _numbers(name, node, n, *fields):
     """Parameters of a node, (n,) float64 each, by name."""
-    return {name: np.broadcast_to(np.asarray(getattr(node, name), np.float64), n) for name in names}
+    number = {}
+    for field in fields:
+        values = np.asarray(getattr(node, field))
+        if values.dtype.kind not in "fiu" or values.shape not in ((), (1,), (n,)):
+            raise GraphError(
+                f"{field} of node {name!r} is {values.dtype} of shape {values.shape}; accepted: "
+                f"real numbers of shape ({n},), one for each neuron"
+            )
+        number[field] = np.broadcast_to(values.astype(np.float64), n)
+    return number
 
 
-def _cap(node):
-    """The cap of spikes of a node's metadata."""
+def _metadata(node, key, default):
+    """An entry of a node's metadata, which a file may hold as an array without dimensions."""
     known = node.metadata if isinstance(node.metadata, dict) else {}
-    return int(known.get("max_spikes", MAX_SPIKES))
+    value = known.get(key, default)
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _cap(name, node):
+    """The cap of spikes of a node's metadata."""
+    try:
+        return _spike_cap(f"max_spikes of node {name!r}", _metadata(node, "max_spikes", MAX_SPIKES))
+    except ValueError as error:
+        raise GraphError(f"{error}") from None
 
 
 def _require_heights(name, number):
@@ -279,7 +324,7 @@ def _require_heights(name, number):
 def _lif_layer(name, node, weights, width):
     """(weights, Model) of a LIF node and the weights before it."""
     names = "tau", "v_leak", "v_threshold", "v_reset"
-    number = _numbers(node, weights.shape[1], *names, "r")
+    number = _numbers(name, node, weights.shape[1], *names, "r")
     _require_heights(name, number)
     for field, sound in (("tau", number["tau"] > 0.0), ("r", np.isfinite(number["r"]))):
         if not (sound & (number[field] < np.inf)).all():
@@ -287,14 +332,20 @@ def _lif_layer(name, node, weights, width):
             accepted = "finite numbers > 0" if field == "tau" else "finite numbers"
             raise GraphError(f"{field} of node {name!r} is {wrong:g}; accepted: {accepted}")
     factor = number["r"] * width / number["tau"]
-    parameters = {field: np.array(number[field]) for field in names}
-    return (weights * factor).astype(weights.dtype), lif(**parameters, max_spikes=_cap(node))
+    parameters = {field: _number_of_all(number[field]) for field in names}
+    return (weights * factor).astype(weights.dtype), lif(**parameters, max_spikes=_cap(name, node))
+
+
+def _number_of_all(values):
+    """The number, where it is the same for all neurons, else the array."""
+    same = len(values) > 0 and (values == values[0]).all()
+    return float(values[0]) if same else np.array(values)
 
 
 def _cubalif_layer(name, node, weights, width):
     """(weights, Neuron) of a CubaLIF node and the weights before it."""
     number = _numbers(
-        node, weights.shape[1],
+        name, node, weights.shape[1],
         "tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in",
     )  # fmt: skip
     for field in ("tau_syn", "tau_mem"):
@@ -304,6 +355,10 @@ def _cubalif_layer(name, node, weights, width):
                 f"{field} of node {name!r} is from {values.min():g} to {values.max():g}; accepted: "
                 "one number > 0 for all neurons"
             )
+    for field in ("r", "w_in"):
+        wrong = number[field][~np.isfinite(number[field])]
+        if wrong.size:
+            raise GraphError(f"{field} of node {name!r} is {wrong[0]:g}; accepted: finite numbers")
     theta, height = _require_heights(name, number)
     scale = theta[0] / theta  # of u, so that all neurons have one threshold
     if not np.allclose(scale * height, height[0], rtol=1e-12, atol=0.0):
@@ -313,5 +368,6 @@ def _cubalif_layer(name, node, weights, width):
         )
     tau_s, tau = number["tau_syn"][0], number["tau_mem"][0]
     factor = scale * (number["w_in"] * number["r"] * width) / (tau_s * tau)
-    neuron = Neuron(float(tau_s), float(tau), float(theta[0]), float(height[0]), _cap(node))
+    heights = float(theta[0]), _height(node, number, width, float(height[0]))
+    neuron = Neuron(float(tau_s), float(tau), *heights, _cap(name, node))
     return (weights * factor).astype(weights.dtype), neuron
