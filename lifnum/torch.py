@@ -243,16 +243,20 @@ class _Simulated:
     def _take(self, weights):
         """A Network on these weights, which no graph that may go backward still uses."""
         arrays = [_array(w) for w in weights]
-        here = [(array.ctypes.data, array.dtype, array.shape) for array in arrays]
+        rows = self._rows()
+        common = rows[0].scheme, rows[0].duration  # attributes, which may have been set since
+        here = [
+            (array.ctypes.data, array.dtype, array.shape, layer.neuron, *common)
+            for layer, array in zip(rows, arrays, strict=True)
+        ]
         while self._free:
             found, network = self._free.pop()
             if found == here:
                 break
         else:
-            rows = self._rows()
             arrays = [np.require(array, requirements=("C", "A", "W")) for array in arrays]
             layers = [(array, layer.neuron) for layer, array in zip(rows, arrays, strict=True)]
-            network = Network(layers, rows[0].scheme, rows[0].duration)
+            network = Network(layers, *common)
         # a network keeps the memory of its weights, so that what lies there are these weights; one
         # on a copy of them does not see how they change, and is not to be found again
         copied = any(w.ctypes.data != place for w, (place, *_) in zip(network.weights, here))

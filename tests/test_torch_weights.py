@@ -202,3 +202,20 @@ def test_times_of_other_real_types_are_converted_and_keep_their_gradient(dtype):
     assert spikes.times.dtype == torch.float64 and spikes.times.tolist() == [0.0, 1.0]
     assert spikes.indices.tolist() == [1, 2] and spikes.offsets.tolist() == [0, 2]
     assert spikes.times.requires_grad == dtype.is_floating_point
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("scheme", lifnum.Scheme("euler", dt=2e-2)), ("duration", 0.12),
+    ("neuron", lifnum.Neuron(tau_s=0.05, tau=0.1, theta=0.03)),
+])  # fmt: skip
+def test_attributes_that_are_set_after_a_forward_pass_count(name, value):
+    one, spikes = layer(), inputs()
+    with torch.no_grad():
+        before = one(spikes).times
+        setattr(one, name, value)
+        own = {"neuron": NEURON, "scheme": SCHEME, "duration": 0.2} | {name: value}
+        net = lifnum.Network([(one.weight.numpy().copy(), own["neuron"])], own["scheme"],
+                             own["duration"])  # fmt: skip
+        expected_times = net.forward(spikes._trains).times
+        assert np.array_equal(one(spikes).times.numpy(), expected_times)
+        assert not np.array_equal(before.numpy(), expected_times)
